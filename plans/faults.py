@@ -1,0 +1,20 @@
+"""Faults of the embedded platform on a run's time axis."""
+
+from pydantic import Field, JsonValue
+
+from plans.durations import Duration, DurationOrZero
+from plans.mix import Frozen
+
+
+class Fault(Frozen):
+    """One fault: switched on `at` seconds after the start of the run, for `duration`, with the kind's `params`."""
+
+    kind: str = Field(pattern="^[a-z_]+$")
+    at: DurationOrZero = 0.0
+    duration: Duration | None = Field(None, description="until the end of the run when left out")
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def timed(self, factor: float) -> "Fault":
+        """Return the fault at `factor` times its place and length on the axis."""
+        length = None if self.duration is None else self.duration * factor
+        return self.model_copy(update={"at": self.at * factor, "duration": length})

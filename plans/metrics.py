@@ -1,0 +1,183 @@
+"""The catalogue of metrics: one name, one unit, one direction, one formula.
+
+Criteria are checked against it before a run, `reports/metrics.py` computes exactly these names (a test holds the
+two equal), and the glossaries in `docs/metrics.md` and in every report are generated from it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Better(StrEnum):
+    """The direction in which a metric improves."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+    NEITHER = "neither"
+
+
+class Kind(StrEnum):
+    """The rows that a metric is computed from: it decides which criteria filters make sense."""
+
+    REQUEST = "request"
+    LLM = "llm"
+    WEBSOCKET = "websocket"
+    RESOURCE = "resource"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One catalogued figure. `unit` is `ms`, `rps`, `ratio`, `s`, `bytes`, `cores`, `tokens/s`, `count` or `bool`."""
+
+    name: str
+    unit: str
+    better: Better
+    formula: str
+    kind: Kind = Kind.REQUEST
+
+
+STATISTICS = {
+    "mean": "arithmetic mean",
+    "p50": "50th percentile, nearest rank",
+    "p90": "90th percentile, nearest rank",
+    "p95": "95th percentile, nearest rank",
+    "p99": "99th percentile, nearest rank",
+    "p999": "99.9th percentile, nearest rank",
+    "max": "maximum",
+}
+
+_FAMILIES: tuple[tuple[str, str, Kind], ...] = (
+    ("latency", "done - due, over requests that got a response", Kind.REQUEST),
+    ("service", "done - sent, over requests that got a response", Kind.REQUEST),
+    ("lag", "sent - due, over all requests that were sent", Kind.REQUEST),
+    ("ttft", "first content, reasoning or tool-call event - sent", Kind.LLM),
+    ("ttft_due", "first content, reasoning or tool-call event - due", Kind.LLM),
+    ("ttfo", "first visible content - sent", Kind.LLM),
+    ("icl", "gaps between content events, pooled over requests (inter-chunk latency)", Kind.LLM),
+    ("icl_max", "longest gap between content events of a request", Kind.LLM),
+    (
+        "tpot",
+        "(last content event - first) / (output tokens - tokens in the first event); events of a response are "
+        "taken to carry equally many tokens; none for one token",
+        Kind.LLM,
+    ),
+    ("norm_tpot", "latency / output tokens", Kind.LLM),
+    ("ws_connect", "TCP + TLS + upgrade of a WebSocket connection", Kind.WEBSOCKET),
+    (
+        "message_latency",
+        "received - server's send stamp when clocks are shared, else half of an echoed round trip",
+        Kind.WEBSOCKET,
+    ),
+)
+
+_ADJUSTED = ("p50", "p90", "p95", "p99", "p999")
+
+_SINGLES: tuple[Metric, ...] = (
+    Metric("offered_rps", "rps", Better.NEITHER, "arrivals due in the phase / phase length"),
+    Metric(
+        "throughput_rps",
+        "rps",
+        Better.HIGHER,
+        "responses received (ok, or failed by content or status) to arrivals due in the phase / phase length",
+    ),
+    Metric(
+        "goodput_rps",
+        "rps",
+        Better.HIGHER,
+        "requests that were ok and inside every per-request limit of the plan / phase length",
+    ),
+    Metric("success_rate", "ratio", Better.HIGHER, "ok / scheduled"),
+    Metric("error_rate", "ratio", Better.LOWER, "1 - ok / scheduled"),
+    Metric(
+        "availability",
+        "ratio",
+        Better.HIGHER,
+        "share of 1-second windows with arrivals in which at least one request was ok",
+    ),
+    Metric("scheduled", "count", Better.NEITHER, "arrivals due in the phase"),
+    Metric("dropped", "count", Better.LOWER, "arrivals for which no user was free within the plan's limit"),
+    Metric(
+        "stability_score",
+        "ratio",
+        Better.HIGHER,
+        "share of 10-second windows in which every windowed limit held: throughput >= 95 % of offered, mean latency "
+        "and success rate inside the phase's limits",
+    ),
+    Metric(
+        "stable_performance",
+        "bool",
+        Better.HIGHER,
+        "stability_score >= 0.95 and in-flight at the end <= 1.5 x (rate x median latency) + 5",
+    ),
+    Metric(
+        "recovery_s",
+        "s",
+        Better.LOWER,
+        "from the end of the overload (the phase before, or a spike's fall) to the first of three consecutive "
+        "5-second windows whose p95 is <= max(1.2 x, +10 ms of) the p95 before it, with an error rate no higher than "
+        "before + 0.1 %",
+    ),
+    Metric("output_tokens_per_s", "tokens/s", Better.HIGHER, "output tokens of the phase's requests / phase length", Kind.LLM),
+    Metric("input_tokens_per_s", "tokens/s", Better.HIGHER, "prompt tokens of the phase's requests / phase length", Kind.LLM),
+    Metric(
+        "tokens_per_event",
+        "ratio",
+        Better.NEITHER,
+        "output tokens / content events; above 1.2 the tail of inter-token times cannot be measured",
+        Kind.LLM,
+    ),
+    Metric("quality_mean", "ratio", Better.HIGHER, "mean share of a prompt's expectations that its answer met", Kind.LLM),
+    Metric("ws_success_rate", "ratio", Better.HIGHER, "WebSocket connections established / attempted", Kind.WEBSOCKET),
+    Metric(
+        "delivery_rate",
+        "ratio",
+        Better.HIGHER,
+        "WebSocket messages received / expected, by the sequence numbers of each connection",
+        Kind.WEBSOCKET,
+    ),
+    Metric("cpu_cores_mean", "cores", Better.LOWER, "mean CPU of the target's process tree", Kind.RESOURCE),
+    Metric("cpu_cores_max", "cores", Better.LOWER, "highest one-second CPU of the target's process tree", Kind.RESOURCE),
+    Metric("memory_max_bytes", "bytes", Better.LOWER, "highest resident memory of the target's process tree", Kind.RESOURCE),
+    Metric(
+        "memory_growth",
+        "ratio",
+        Better.LOWER,
+        "Theil-Sen slope of the target's resident memory after the first 10 % of the phase x phase length / median",
+        Kind.RESOURCE,
+    ),
+    Metric(
+        "memory_leak",
+        "bool",
+        Better.LOWER,
+        "memory_growth > 10 % and Mann-Kendall p < 0.01; none for fewer than 60 readings (too short to tell)",
+        Kind.RESOURCE,
+    ),
+    Metric(
+        "stable_utilisation",
+        "bool",
+        Better.HIGHER,
+        "no memory leak, and coefficient of variation of 30-second means of CPU <= 0.25 (when mean CPU > 0.1 cores)",
+        Kind.RESOURCE,
+    ),
+)
+
+
+def _catalogue() -> dict[str, Metric]:
+    metrics = [
+        Metric(f"{family}_{statistic}_ms", "ms", Better.LOWER, f"{meaning}: {formula}", kind)
+        for family, formula, kind in _FAMILIES
+        for statistic, meaning in STATISTICS.items()
+    ]
+    metrics += [
+        Metric(
+            f"adj_{statistic}_ms",
+            "ms",
+            Better.LOWER,
+            f"{STATISTICS[statistic]} of latency with failures as +infinity; none when it falls among them",
+        )
+        for statistic in _ADJUSTED
+    ]
+    return {metric.name: metric for metric in (*_SINGLES, *metrics)}
+
+
+METRICS: dict[str, Metric] = _catalogue()

@@ -1,0 +1,128 @@
+"""What is run: a plan with its seed, scale and host, and the record of a run as `run.json` holds it."""
+
+import hashlib
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from plans.schema import Plan
+
+SCHEMA_VERSION = 1
+RUN_FILE = "run.json"
+
+_RATE_METRICS = {"throughput_rps", "goodput_rps", "offered_rps"}
+
+
+class Ending(StrEnum):
+    """How a run ended. A record that says `RUNNING` when nothing runs belongs to a run that crashed."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    INTERRUPTED = "interrupted"
+    FAILED_TO_START = "failed_to_start"
+
+
+class PhaseRecord(BaseModel):
+    """One phase as it really ran; seconds from the run's origin."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    start_s: float
+    end_s: float = Field(description="planned end, or the moment of the interruption when that came first")
+    closed: bool
+    reached: bool = Field(description="False when the run ended before the phase began")
+    scheduled: dict[str, int] = Field(
+        default_factory=dict, description="arrivals due (open) or iterations begun (closed), by scenario"
+    )
+
+
+class ProcessRecord(BaseModel):
+    """One process that made load."""
+
+    model_config = ConfigDict(extra="forbid")
+    worker: str
+    pid: int
+    begun: int = Field(0, description="attempts begun, of every kind")
+    recorded: int = Field(0, description="samples made")
+    written: int = Field(0, description="samples on disk")
+    write_errors: list[str] = Field(default_factory=list)
+
+
+class RunRecord(BaseModel):
+    """`run.json`: everything that a report needs beside the samples."""
+
+    model_config = ConfigDict(extra="forbid")
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    plan: Plan = Field(description="as resolved and scaled: the durations and rates that were run")
+    plan_file: str
+    seed: int
+    time_scale: float = 1.0
+    rate_scale: float = 1.0
+    host: str = Field(description="URL of the server under test")
+    started_at: str = Field(description="wall clock, ISO 8601 with zone")
+    clock_origin: float = Field(description="the run's second 0 on the machine's monotonic clock")
+    wall_origin: float = Field(description="the run's second 0 as seconds since the epoch")
+    ended_s: float | None = None
+    ending: Ending = Ending.RUNNING
+    notes: list[str] = Field(default_factory=list, description="what a reader of the report must know")
+    phases: list[PhaseRecord] = Field(default_factory=list)
+    processes: list[ProcessRecord] = Field(default_factory=list)
+    command: list[str] = Field(default_factory=list)
+    versions: dict[str, str] = Field(default_factory=dict)
+    machine: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def rehearsal(self) -> bool:
+        """True when the durations were not those of the plan: such a run gives no certificate."""
+        return self.time_scale != 1.0
+
+    def save(self, folder: Path) -> None:
+        """Write `run.json` so that a reader sees the old or the new text, never half of one."""
+        temporary = folder / f".{RUN_FILE}.{os.getpid()}"
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(self.model_dump_json(indent=1, by_alias=True, exclude_none=True))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / RUN_FILE)
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunRecord":
+        """Return the record of the run in `folder`. Raises FileNotFoundError or pydantic's ValidationError."""
+        return cls.model_validate(json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+
+
+def scaled(plan: Plan, time_scale: float = 1.0, rate_scale: float = 1.0) -> Plan:
+    """Return the plan with durations times `time_scale`, and open rates with their limits times `rate_scale`."""
+    phases = tuple(phase.timed(time_scale) for phase in plan.phases)
+    faults = tuple(fault.timed(time_scale) for fault in plan.faults)
+    if rate_scale == 1.0:
+        return plan.model_copy(update={"phases": phases, "faults": faults})
+    phases = tuple(
+        p if p.rate is None else p.model_copy(update={"rate": p.rate.scaled(rate_scale)}) for p in phases
+    )
+    criteria = tuple(
+        c.model_copy(
+            update={
+                key: getattr(c, key) * rate_scale
+                for key in ("below", "at_most", "at_least", "above")
+                if getattr(c, key) is not None
+            }
+        )
+        if c.metric in _RATE_METRICS
+        else c
+        for c in plan.criteria
+    )
+    return plan.model_copy(update={"phases": phases, "faults": faults, "criteria": criteria})
+
+
+def derive_seed(seed: int, name: str, stripe: int = 0) -> int:
+    """Return a seed of its own for one consumer of random numbers: a hash of the run's seed, a name and a stripe.
+
+    Python's `hash` differs from process to process; this one does not.
+    """
+    digest = hashlib.sha256(f"{seed}/{name}/{stripe}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")

@@ -1,0 +1,227 @@
+"""The plan: a frozen, validated model of what to run and what counts as a pass."""
+
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from plans.durations import Duration, DurationOrZero
+from plans.faults import Fault
+from plans.hosts import EMBEDDED, host_problem
+from plans.metrics import METRICS
+from plans.mix import Frozen, Mix, Ratio
+from plans.phases import Phase
+
+
+class Severity(StrEnum):
+    """What a broken criterion does: `fail` the run, or only `warn`."""
+
+    FAIL = "fail"
+    WARN = "warn"
+
+
+class ArrivalProcess(StrEnum):
+    """How arrivals are spaced around the rate."""
+
+    UNIFORM = "uniform"
+    POISSON = "poisson"
+    GAMMA = "gamma"
+
+
+class Process(Frozen):
+    """How the server's process is found when it runs on this machine: exactly one of pid, port or name."""
+
+    pid: int | None = Field(None, gt=0)
+    port: int | None = Field(None, gt=0, lt=65536)
+    name: str | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(value is not None for value in (self.pid, self.port, self.name)) != 1:
+            raise ValueError(" must have exactly one of pid, port, name")
+        return self
+
+
+class Target(Frozen):
+    """The server under test. `host: embedded` starts Proofload's own platform on a free loopback port."""
+
+    host: str = EMBEDDED
+    model: str = "embedded"
+    allow: tuple[str, ...] = Field((), description="host names, or *.suffix, that load may go to beside loopback")
+    api_key_env: str | None = Field(
+        None, pattern="^[A-Za-z_][A-Za-z0-9_]*$", description="environment variable that holds the bearer token"
+    )
+    process: Process | None = None
+    prometheus: str | None = None
+
+    @field_validator("process", "prometheus", "api_key_env", mode="before")
+    @classmethod
+    def _blank(cls, value: Any) -> Any:
+        """An empty text, as `${VAR:-}` leaves it, means: not given."""
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _allowed_host(self) -> Self:
+        if self.host != EMBEDDED and (problem := host_problem(self.host, self.allow)):
+            raise ValueError(f".host {problem}")
+        return self
+
+    def with_host(self, host: str, allow: tuple[str, ...] = ()) -> "Target":
+        """Return the target at another host. Raises pydantic's ValidationError when it is not allowed."""
+        return Target.model_validate(self.model_dump() | {"host": host, "allow": (*self.allow, *allow)})
+
+
+class Traceability(Frozen):
+    """Where a test case comes from."""
+
+    requirement: str | None = None
+    user_story: str | None = None
+    architecture: str | None = None
+    task: str | None = None
+
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Criterion(Frozen):
+    """One limit: a metric, where it is taken, and what it must be."""
+
+    metric: str
+    phase: str | None = Field(None, description="name of a phase; the whole run when left out")
+    scenario: str | None = Field(None, description="only this user class")
+    name: str | None = Field(None, description="only requests of this name")
+    below: Number | None = None
+    at_most: Number | None = None
+    at_least: Number | None = None
+    above: Number | None = None
+    is_: bool | None = Field(None, alias="is")
+    severity: Severity = Severity.FAIL
+    id: str | None = Field(None, description="id of the requirement that this limit proves")
+
+    @property
+    def limit(self) -> float | bool:
+        """The value that the metric is held against."""
+        values = (self.below, self.at_most, self.at_least, self.above, self.is_)
+        return next(value for value in values if value is not None)
+
+    @property
+    def operator(self) -> Literal["<", "<=", ">=", ">", "is"]:
+        """The comparison, as a sign."""
+        if self.below is not None:
+            return "<"
+        if self.at_most is not None:
+            return "<="
+        if self.at_least is not None:
+            return ">="
+        return ">" if self.above is not None else "is"
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, value: str) -> str:
+        if value not in METRICS:
+            close = get_close_matches(value, METRICS, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise ValueError(f" is not a known metric, got '{value}'{hint} (all of them: docs/metrics.md)")
+        return value
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        given = [v for v in (self.below, self.at_most, self.at_least, self.above, self.is_) if v is not None]
+        if len(given) != 1:
+            raise ValueError(" must have exactly one of below, at_most, at_least, above, is")
+        metric = METRICS.get(self.metric)
+        if metric is not None and (metric.unit == "bool") != isinstance(given[0], bool):
+            wanted = "is: true or is: false" if metric.unit == "bool" else "a number (below, at_most, at_least, above)"
+            raise ValueError(f" on {self.metric} needs {wanted}")
+        return self
+
+
+class RequestLimits(Frozen):
+    """Limits of a single request; `goodput_rps` counts the ok requests inside all of them."""
+
+    latency_ms: float | None = Field(None, gt=0)
+    service_ms: float | None = Field(None, gt=0)
+    ttft_due_ms: float | None = Field(None, gt=0)
+    ttft_ms: float | None = Field(None, gt=0)
+    tpot_ms: float | None = Field(None, gt=0)
+
+
+class Pool(Frozen):
+    """The users that carry the arrivals: the pool starts from rate x expected latency and grows to `max_users`."""
+
+    max_users: int = Field(2000, ge=1, le=1_000_000)
+    expected_latency: Duration = 1.0
+    max_lag: Duration = Field(10.0, description="how long an arrival waits for a free user before it is dropped")
+    drain: DurationOrZero = Field(30.0, description="how long requests in flight may take after the last arrival")
+
+
+class GeneratorLimits(Frozen):
+    """The load generator's own health; a broken limit makes the run INVALID."""
+
+    lag_p99_ms: float = Field(100.0, gt=0)
+    loop_lag_p99_ms: float = Field(100.0, gt=0)
+    cpu: float = Field(0.95, gt=0, description="mean CPU of a generator process, in cores, over a phase")
+    sent: Ratio = Field(0.99, description="lowest share of the arrivals that must have been sent or dropped by the plan's limits")
+
+
+class Monitors(Frozen):
+    """What is watched beside the load, once every `interval`."""
+
+    interval: Duration = 1.0
+    host: bool = True
+    target: bool = True
+
+
+class Plan(Frozen):
+    """Everything about a run but its seed, time scale and machine."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")
+    title: str = Field(min_length=1, max_length=200)
+    description: str = ""
+    category: str | None = None
+    level: int | None = Field(None, ge=1, le=4)
+    priority: str | None = None
+    type: str | None = None
+    component: str | None = None
+    objective: str | None = None
+    success_criteria: tuple[str, ...] = ()
+    environment: str | None = None
+    preconditions: tuple[str, ...] = ()
+    traceability: Traceability = Traceability()
+    covers: tuple[str, ...] = Field((), description="ids of the requirements that this plan proves")
+    tags: tuple[str, ...] = ()
+    target: Target = Target()
+    arrivals: ArrivalProcess = ArrivalProcess.UNIFORM
+    burstiness: float = Field(
+        1.0, gt=0, le=1000, description="shape of gamma gaps: 1 is Poisson, lower is burstier, higher is more even"
+    )
+    mix: Mix
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    criteria: tuple[Criterion, ...] = ()
+    limits: RequestLimits = RequestLimits()
+    pool: Pool = Pool()
+    generator: GeneratorLimits = GeneratorLimits()
+    monitors: Monitors = Monitors()
+    faults: tuple[Fault, ...] = Field((), description="faults of the embedded platform on the run's time axis")
+
+    @property
+    def duration(self) -> float:
+        """Planned length in seconds, without the drain."""
+        return sum(phase.duration for phase in self.phases)
+
+    @property
+    def nominal_rate(self) -> float | None:
+        """The rate that is held for the longest time, else the highest one; None when all phases are closed."""
+        open_phases = [phase for phase in self.phases if not phase.closed]
+        held = [phase for phase in open_phases if phase.load.value is not None]
+        if held:
+            return max(held, key=lambda phase: phase.duration).load.value
+        return max((phase.load.highest() for phase in open_phases), default=None)
+
+
+def loopback(host: str) -> bool:
+    """Return True when the URL names this machine, so that clocks are shared and processes can be watched."""
+    name = urlsplit(host).hostname or ""
+    return host == EMBEDDED or name in {"localhost", "::1"} or name.startswith("127.")

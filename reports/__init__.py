@@ -1,0 +1,1 @@
+"""WHAT DOES IT MEAN? From the raw samples of a run to a verdict with its evidence."""

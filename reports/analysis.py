@@ -1,0 +1,183 @@
+"""What an analysis is: the typed result that every form of the report is drawn from.
+
+`reports.analyzer.analyze(folder)` makes an `Analysis` from a run folder; `reports.render`, `verdict.json`,
+`junit.xml`, `summary.md` and `metrics.csv` are views of it and compute nothing.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from plans.run import RunRecord
+from plans.schema import Criterion
+from samples.journal import Event
+
+
+class Verdict(StrEnum):
+    """The answer."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INVALID = "INVALID"
+
+    @property
+    def exit_code(self) -> int:
+        """0 PASS, 1 FAIL, 3 INVALID (2 is a bad plan or usage)."""
+        return {"PASS": 0, "FAIL": 1, "INVALID": 3}[self.value]
+
+
+class State(StrEnum):
+    """What became of one criterion."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NO_DATA = "no_data"
+    WARN = "warn"
+    """Broken, but its severity is `warn`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A metric's value over some rows. `value` is None when it cannot be told, and `why` then says why."""
+
+    value: float | bool | None
+    samples: int
+    why: str | None = None
+    interval: tuple[float, float] | None = None
+    """95 % confidence interval of a percentile (order statistics) or a rate (Wilson), where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionResult:
+    """One limit of the plan, held against what was measured."""
+
+    criterion: Criterion
+    measured: Measured
+    state: State
+    margin: float | None
+    """How far inside the limit, as a share of it (negative: outside); None for yes/no metrics and without data."""
+    close: bool
+    """True when the limit lies inside the measured interval."""
+    reason: str
+    """One sentence with the measured value, the limit, and the number of samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """One limit on the load generator or on the data; a broken one makes the run INVALID."""
+
+    name: str
+    passed: bool
+    measured: str
+    limit: str
+    advice: str
+    """What to do when it does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """scheduled = ok + http_error + bad_content + timeout + connect_error + cut + dropped (+ lost)."""
+
+    scheduled: int
+    outcomes: dict[str, int]
+    """By `Outcome`, every one of them, zeros included."""
+    lost: int
+    """scheduled - sum(outcomes); anything but 0 makes the run INVALID."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseResult:
+    """One phase: its bounds as run (seconds from the origin), its arrivals and its metrics by catalogue name."""
+
+    name: str
+    shape: str
+    closed: bool
+    start_s: float
+    end_s: float
+    reached: bool
+    load: str
+    """The load as written for people: `50 RPS`, `10 → 50 RPS`, `20 users`."""
+    accounting: Accounting
+    metrics: dict[str, Measured]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupResult:
+    """One scenario, or one request name of a scenario (`name` set), over the whole run."""
+
+    scenario: str
+    name: str | None
+    protocol: str
+    accounting: Accounting
+    metrics: dict[str, Measured]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Failures of the same kind: ids and numbers in the text are replaced so that like errors meet."""
+
+    outcome: str
+    status: int | None
+    text: str
+    scenario: str
+    name: str
+    count: int
+    first_s: float
+    last_s: float
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a chart: equidistant points from `start_s`, `step_s` apart; None is a gap."""
+
+    key: str
+    label: str
+    unit: str
+    values: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Everything over the run's one time axis.
+
+    Keys of `load`: offered, achieved (responses), failed, dropped — per second. Of `latency`: p50, p95, p99, max —
+    ms, by due time. `in_flight`: requests sent and not done. `resources`: `host.*`, `target.*`, `generator.*`.
+    `llm`: ttft_due_p95, icl_p95, output_tokens_per_s. `websocket`: message_latency_p95, messages, connections.
+    Groups without data are empty lists.
+    """
+
+    start_s: float
+    step_s: float
+    points: int
+    load: list[Series]
+    latency: list[Series]
+    in_flight: list[Series]
+    failures: list[Series]
+    """Failures per second by outcome; only the outcomes that occurred."""
+    llm: list[Series]
+    websocket: list[Series]
+    resources: list[Series]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A whole run, judged."""
+
+    run: RunRecord
+    verdict: Verdict
+    reasons: list[str]
+    """Why, in words, the most important first; for a PASS one sentence that says what held."""
+    criteria: list[CriterionResult]
+    health: list[HealthCheck]
+    phases: list[PhaseResult]
+    total: PhaseResult
+    """The whole run as if it were one phase."""
+    scenarios: list[GroupResult]
+    requests: list[GroupResult]
+    errors: list[ErrorGroup]
+    timeline: Timeline
+    events: list[Event]
+    notes: list[str] = field(default_factory=list)
+    """What a reader must know: rehearsal, interrupted, changed rate, token bundling, token source, clock source."""
+    samples: int = 0
+    length_s: float = 0.0

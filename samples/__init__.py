@@ -1,0 +1,1 @@
+"""WHAT HAPPENED? One sample per attempt, on disk within a second."""

@@ -1,0 +1,113 @@
+"""Columnar segments: batches of records in an Arrow stream that a crash can cut but not spoil.
+
+A file is an Arrow IPC stream. Each batch is complete on disk before the next begins, so a reader of a crashed
+run gets every batch but, at worst, the one that was being written.
+"""
+
+import io
+import os
+import types
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+
+import pyarrow as pa
+
+from samples.sample import Reading, Sample
+
+_TYPES: dict[object, pa.DataType] = {
+    float: pa.float64(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+    str: pa.string(),
+    list[int]: pa.list_(pa.int32()),
+}
+
+
+def _arrow_type(annotation: object) -> pa.DataType:
+    if isinstance(annotation, types.UnionType):
+        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return pa.string()
+    return _TYPES[annotation]
+
+
+def schema_of(record: type) -> pa.Schema:
+    """Return the Arrow schema of a record class: one column per field, in the field's order."""
+    hints = typing.get_type_hints(record)
+    return pa.schema([pa.field(field.name, _arrow_type(hints[field.name])) for field in fields(record)])
+
+
+SAMPLE_SCHEMA = schema_of(Sample)
+READING_SCHEMA = schema_of(Reading)
+
+
+class SegmentWriter:
+    """Appends batches of records to one Arrow stream file.
+
+    Raises OSError from `append` when the disk does not take the data; what was written before stays readable, and
+    the same records may be offered again.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path = path
+        self._schema = schema
+        self._good_size = 0
+        path.touch()
+        self._encoded = io.BytesIO()
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        self._stream = pa.ipc.new_stream(pa.PythonFile(self._encoded, mode="w"), schema, options=options)
+
+    def append(self, records: Sequence[Sample] | Sequence[Reading]) -> None:
+        """Write the records as one batch and force it to disk."""
+        columns = [
+            pa.array([getattr(record, name) for record in records], type=kind)
+            for name, kind in zip(self._schema.names, self._schema.types, strict=True)
+        ]
+        before = self._encoded.tell()
+        self._stream.write_batch(pa.record_batch(columns, schema=self._schema))
+        try:
+            self._flush()
+        except OSError:
+            self._encoded.seek(before)
+            self._encoded.truncate()
+            raise
+        self._encoded.seek(0)
+        self._encoded.truncate()
+
+    def _flush(self) -> None:
+        data = self._encoded.getvalue()
+        with self.path.open("r+b") as file:
+            # A batch that a full disk cut in half is overwritten by the next.
+            file.truncate(self._good_size)
+            file.seek(self._good_size)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        self._good_size += len(data)
+
+
+def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of one file, up to the first that is not complete."""
+    try:
+        with pa.ipc.open_stream(path.read_bytes()) as stream:
+            yield from stream
+    except (pa.ArrowInvalid, OSError):
+        return
+
+
+def read_table(paths: Iterable[Path], schema: pa.Schema) -> pa.Table:
+    """Return the records of several files as one table, with no rows when there are none."""
+    return pa.Table.from_batches([batch for path in paths for batch in read_batches(path)], schema=schema)
+
+
+def sample_files(folder: Path) -> list[Path]:
+    """Return the sample segments of a run folder."""
+    return sorted(folder.glob("samples-*.arrow"))
+
+
+def reading_files(folder: Path) -> list[Path]:
+    """Return the resource segments of a run folder."""
+    return sorted(folder.glob("resources-*.arrow"))

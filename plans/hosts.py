@@ -1,6 +1,7 @@
 """Where load may go: loopback and private names, and what a plan allows by name."""
 
 import ipaddress
+import re
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -9,12 +10,18 @@ EMBEDDED = "embedded"
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".test")
 
 
+_NAME = re.compile(r"[a-z0-9._-]+")
+_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
+
+
 def _is_private(name: str) -> bool:
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         # A name without a dot exists only in a private network: a Compose service or a line in /etc/hosts.
-        return "." not in name or name.endswith(_PRIVATE_SUFFIXES)
+        # A bare number is an address in disguise: http://134744072 is 8.8.8.8.
+        plain = "." not in name and not _NUMBER.fullmatch(name)
+        return _NAME.fullmatch(name) is not None and (plain or name.endswith(_PRIVATE_SUFFIXES))
 
 
 def host_problem(host: str, allow: tuple[str, ...]) -> str | None:
@@ -25,6 +32,9 @@ def host_problem(host: str, allow: tuple[str, ...]) -> str | None:
     >>> host_problem("https://api.example.com", ())
     "is not allowed: add 'api.example.com' to target.allow or --allow-host when you may load it"
     """
+    if "@" in host:
+        # Not quoted in the message: it may hold a password.
+        return "must not hold credentials; put a token into the environment and name it in target.api_key_env"
     try:
         parts = urlsplit(host)
         name, _ = parts.hostname, parts.port
@@ -32,10 +42,10 @@ def host_problem(host: str, allow: tuple[str, ...]) -> str | None:
         return f"must be a URL such as http://127.0.0.1:8000, got '{host}' ({error})"
     if parts.scheme not in {"http", "https"} or not name:
         return f"must be a URL such as http://127.0.0.1:8000 or '{EMBEDDED}', got '{host}'"
-    if parts.username or parts.password:
-        return "must not hold credentials; put a token into the environment and name it in target.api_key_env"
     if parts.query or parts.fragment:
         return f"must not hold a query or fragment, got '{host}'"
+    if not _NAME.fullmatch(name) and ":" not in name:
+        return f"must have a host name of letters, digits, dots and dashes, got '{host}'"
     if _is_private(name) or any(fnmatchcase(name, pattern.lower()) for pattern in allow):
         return None
     return f"is not allowed: add '{name}' to target.allow or --allow-host when you may load it"

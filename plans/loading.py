@@ -2,27 +2,34 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from plans.problems import PlanError, Problem
 from plans.schema import Plan
+from plans.wording import problem_from
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_MAX_VALUES = 20_000
+_MAX_DEPTH = 40
 
 
 class _UniqueKeys(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error instead of a silent overwrite."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be a word", key_node.start_mark
+                )
             if key_node.value in seen and key_node.value != "<<":
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key_node.value}' stands twice", key_node.start_mark
@@ -31,33 +38,80 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One file of an `extends` chain and what stands in it."""
+
+    file: str
+    raw: dict[str, Any]
+
+
 def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Plan:
     """Return the plan in the file at `path`.
 
-    Raises PlanError with every problem that could be found, each with file, field, value and what is allowed.
+    Raises PlanError with every problem that could be found, each with file, field, value and what is allowed; a
+    problem that was inherited names the file in which the value stands.
     """
-    file = str(path)
-    raw = _substitute(_merged(Path(path), ()), environ if environ is not None else os.environ, file)
+    sources = _chain(Path(path), ())
+    merged: dict[str, Any] = {}
+    for source in sources:
+        merged = merge(merged, source.raw)
+    problems: list[Problem] = []
+    raw = _substituted(merged, environ if environ is not None else os.environ, problems)
     try:
         plan = Plan.model_validate(raw)
     except ValidationError as error:
-        problems = [problem_from(details, file, Plan) for details in error.errors()]
-        raise PlanError([*problems, *_reference_problems(raw, file)]) from None
-    if problems := _reference_problems(raw, file):
-        raise PlanError(problems)
+        # What a missing variable left behind would be reported a second time as a wrong value.
+        unset = {problem.field for problem in problems}
+        found = [problem_from(details, raw, Plan) for details in error.errors()]
+        problems += [problem for problem in found if problem.field not in unset]
+    problems += _reference_problems(raw)
+    if problems:
+        raise PlanError(list(dict.fromkeys(_placed(problem, sources) for problem in problems)))
     return plan
 
 
-def _merged(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path.resolve() in seen:
-        raise PlanError([Problem(str(path), "extends", "leads back to this plan")])
+def _placed(problem: Problem, sources: list[_Source]) -> Problem:
+    """Return the problem with the file in which its value stands: the youngest that has it."""
+    steps = [
+        int(s[1:-1]) if s.startswith("[") else s for s in re.findall(r"\[\d+\]|[^.\[\]]+", problem.field)
+    ]
+    best, depth = sources[-1].file, 0
+    for source in reversed(sources):
+        node: Any = source.raw
+        reached = 0
+        for step in steps:
+            inside = (
+                step in node
+                if isinstance(node, dict)
+                else isinstance(node, list) and step in range(len(node))
+            )
+            if not inside:
+                break
+            node, reached = node[step], reached + 1
+        if reached > depth:
+            best, depth = source.file, reached
+    return Problem(best, problem.field, problem.message)
+
+
+def _chain(path: Path, seen: tuple[Path, ...]) -> list[_Source]:
+    """Return the file and everything that it extends, the oldest first."""
     raw = _read(path)
     parent = raw.pop("extends", None)
     if parent is None:
-        return raw
-    if not isinstance(parent, str):
+        return [_Source(str(path), raw)]
+    if not isinstance(parent, str) or not parent.strip() or "\0" in parent:
         raise PlanError([Problem(str(path), "extends", f"must be the path of a plan, got {parent!r}")])
-    return merge(_merged(path.parent / parent, (*seen, path.resolve())), raw)
+    # normpath and not resolve: a message should show the path as people write it.
+    above = Path(os.path.normpath(path.parent / parent))
+    identity = Path(os.path.realpath(path))
+    if Path(os.path.realpath(above)) in (*seen, identity):
+        raise PlanError([Problem(str(path), "extends", f"leads back to this plan through '{parent}'")])
+    if not above.is_file():
+        raise PlanError(
+            [Problem(str(path), "extends", f"must be the path of a plan, got '{parent}'{_similar(above)}")]
+        )
+    return [*_chain(above, (*seen, identity)), _Source(str(path), raw)]
 
 
 def merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
@@ -70,8 +124,9 @@ def merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
     for key, value in child.items():
         if value is None:
             result.pop(key, None)
-        elif isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = merge(result[key], value)
+        elif isinstance(value, dict):
+            below = result.get(key)
+            result[key] = merge(below if isinstance(below, dict) else {}, value)
         else:
             result[key] = value
     return result
@@ -82,136 +137,120 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise PlanError([Problem(file, "", f"does not exist{_similar_file(path)}")]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError([Problem(file, "", f"cannot be read: {error}")]) from None
+        raise PlanError([Problem(file, "", f"does not exist{_similar(path)}")]) from None
+    except UnicodeDecodeError:
+        raise PlanError([Problem(file, "", "is not text in UTF-8")]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PlanError([Problem(file, "", f"cannot be read: {reason}")]) from None
     try:
-        raw = yaml.load(content, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, RecursionError) as error:
+        raw = yaml.load(content, Loader=_UniqueKeys)
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError, KeyError, AttributeError) as error:
+        # PyYAML lets its constructors' own errors out: a date of month 13, an integer of 5000 digits, `!!int x`.
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or str(error)
+        reason = (
+            getattr(error, "problem", None) or str(error).splitlines()[0]
+            if str(error)
+            else type(error).__name__
+        )
         raise PlanError([Problem(file, line, f"is not valid YAML: {reason}")]) from None
     if not isinstance(raw, dict):
-        raise PlanError([Problem(file, "", f"must be a mapping of plan keys, got {type(raw).__name__}")])
+        kind = {"NoneType": "nothing", "str": "text", "list": "a list"}.get(
+            type(raw).__name__, type(raw).__name__
+        )
+        raise PlanError([Problem(file, "", f"must be a mapping of plan keys, got {kind}")])
+    if not _bounded(raw):
+        raise PlanError(
+            [Problem(file, "", f"must hold at most {_MAX_VALUES} values, {_MAX_DEPTH} levels deep")]
+        )
     return raw
 
 
-def _similar_file(path: Path) -> str:
-    siblings = [str(p) for p in path.parent.rglob("*.yaml")] if path.parent.is_dir() else []
-    close = get_close_matches(str(path), siblings, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+def _bounded(raw: dict[str, Any]) -> bool:
+    """Return False for a document whose anchors contain themselves or multiply beyond reason."""
+    count, pending = 0, [(raw, 0)]
+    while pending:
+        node, depth = pending.pop()
+        count += 1
+        if count > _MAX_VALUES or depth > _MAX_DEPTH:
+            return False
+        children = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
+        pending += [(child, depth + 1) for child in children]
+    return True
 
 
-def _substitute(value: Any, environ: Mapping[str, str], file: str) -> Any:
-    problems: list[Problem] = []
-
-    def replaced(text: str, field: str) -> str:
-        def one(match: re.Match[str]) -> str:
-            name, default = match.group(1), match.group(2)
-            if environ.get(name):
-                return environ[name]
-            if default is None:
-                problems.append(Problem(file, field, f"needs the environment variable {name}, which is not set"))
-                return match.group(0)
-            return default
-
-        return _VARIABLE.sub(one, text)
-
-    def walk(node: Any, field: str) -> Any:
-        if isinstance(node, str):
-            return replaced(node, field)
-        if isinstance(node, dict):
-            return {key: walk(child, f"{field}.{key}" if field else str(key)) for key, child in node.items()}
-        if isinstance(node, list):
-            return [walk(child, f"{field}[{index}]") for index, child in enumerate(node)]
-        return node
-
-    result = walk(value, "")
-    if problems:
-        raise PlanError(problems)
-    return result
-
-
-def problem_from(details: ErrorDetails, file: str, model: type[BaseModel]) -> Problem:
-    """Return a pydantic error as a problem in the words of an operator."""
-    loc = details["loc"]
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
-    value, kind, context = details["input"], details["type"], details.get("ctx", {})
-    if kind == "extra_forbidden":
-        return Problem(file, field, f"is not a known key{_suggestion(str(loc[-1]), _keys_at(model, loc[:-1]))}")
-    if kind == "missing":
-        return Problem(file, field, "is missing")
-    if kind == "value_error":
-        text = str(context["error"])
-        if text.startswith("."):
-            inner, _, text = text.partition(" ")
-            field += inner
-        got = "" if isinstance(value, dict | BaseModel) or "got" in text else f", got {value!r}"
-        return Problem(file, field.lstrip("."), text.strip() + got)
-    limits = {"greater_than": "> {gt}", "greater_than_equal": ">= {ge}", "less_than": "< {lt}", "less_than_equal": "<= {le}"}
-    if kind in limits:
-        return Problem(file, field, f"must be {limits[kind].format(**context)}, got {value!r}")
-    if kind in {"literal_error", "enum"}:
-        return Problem(file, field, f"must be one of {context['expected']}, got {value!r}")
-    message = details["msg"][0].lower() + details["msg"][1:]
-    return Problem(file, field, f"is wrong: {message}, got {value!r}")
-
-
-def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that the model allows at `loc`."""
-    current: type[BaseModel] | None = model
-    for part in loc:
-        if isinstance(part, int) or current is None:
-            continue
-        info = current.model_fields.get(str(part))
-        current = next(_models_in(info.annotation), None) if info else None
-    if current is None:
-        return []
-    return [info.alias or name for name, info in current.model_fields.items()]
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models_in(argument)
-
-
-def _suggestion(key: str, allowed: list[str]) -> str:
-    if not allowed:
+def _similar(path: Path) -> str:
+    """Return a hint at a plan of a similar name beside, above or below the path that was given."""
+    try:
+        folder = path.parent if path.parent.is_dir() else path.parent.parent
+        plans = [*folder.glob("*.yaml"), *folder.glob("*/*.yaml")]
+    except (OSError, ValueError):
         return ""
-    close = get_close_matches(key, allowed, n=1)
-    return (f"; did you mean '{close[0]}'?" if close else "") + f" Allowed: {', '.join(allowed)}"
+    by_stem = {plan.stem: plan for plan in reversed(plans)}
+    close = get_close_matches(path.stem, by_stem, n=1, cutoff=0.6)
+    return f"; did you mean {by_stem[close[0]]}?" if close else ""
 
 
-def _reference_problems(raw: dict[str, Any], file: str) -> list[Problem]:
+def _substituted(
+    value: object, environ: Mapping[str, str], problems: list[Problem], field: str = ""
+) -> object:
+    """Return the value with variables replaced; a variable that is not set is added to the problems."""
+    if isinstance(value, dict):
+        return {
+            key: _substituted(child, environ, problems, f"{field}.{key}" if field else str(key))
+            for key, child in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            _substituted(child, environ, problems, f"{field}[{index}]") for index, child in enumerate(value)
+        ]
+    if not isinstance(value, str):
+        return value
+
+    def one(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        if environ.get(name):
+            return environ[name]
+        if default is None:
+            problems.append(Problem("", field, f"needs the environment variable {name}, which is not set"))
+            return match.group(0)
+        return default
+
+    return _VARIABLE.sub(one, value)
+
+
+def _reference_problems(raw: dict[str, Any]) -> list[Problem]:
     """Find what only the plan as a whole can show: names that point nowhere, and phases that nobody serves."""
     problems: list[Problem] = []
     phases = [p for p in _list(raw.get("phases")) if isinstance(p, dict)]
-    names = [str(p.get("name")) for p in phases]
+    names = [p.get("name") for p in phases]
     for index, name in enumerate(names):
-        if name in names[:index]:
-            problems.append(Problem(file, f"phases[{index}].name", f"must be unique, got '{name}' again"))
-    mix = raw.get("mix") if isinstance(raw.get("mix"), dict) else {}
-    if raw.get("mix") == {}:
-        problems.append(Problem(file, "mix", "must name at least one scenario"))
-    if mix and set(mix) == {"WebSocketUser"} and any("rate" in p for p in phases):
-        problems.append(
-            Problem(file, "mix", "has only WebSocketUser, which takes no arrivals: use users: in the phases or add a scenario")
+        if isinstance(name, str) and name in names[:index]:
+            problems.append(Problem("", f"phases[{index}].name", f"must be unique, got '{name}' again"))
+    mix = raw.get("mix")
+    if isinstance(mix, dict) and not mix:
+        problems.append(Problem("", "mix", "must name at least one scenario"))
+    scenarios = list(mix) if isinstance(mix, dict) else []
+    if scenarios == ["WebSocketUser"] and any("rate" in p for p in phases):
+        message = (
+            "has only WebSocketUser, which takes no arrivals: use users: in the phases or add a scenario"
         )
+        problems.append(Problem("", "mix", message))
     for index, criterion in enumerate(_list(raw.get("criteria"))):
         if not isinstance(criterion, dict):
             continue
-        for key, allowed in (("phase", names), ("scenario", list(mix))):
+        for key, allowed in (("phase", names), ("scenario", scenarios)):
             value = criterion.get(key)
-            if value is not None and value not in allowed:
-                known = ", ".join(allowed) or "none"
-                problems.append(
-                    Problem(file, f"criteria[{index}].{key}", f"must be one of the plan's ({known}), got {value!r}")
-                )
+            # A value of another type is already reported as one.
+            if isinstance(value, str) and value not in allowed:
+                known = ", ".join(str(name) for name in allowed) or "none"
+                close = get_close_matches(value, [n for n in allowed if isinstance(n, str)], n=1)
+                hint = f"; did you mean '{close[0]}'?" if close else ""
+                message = f"must be one of the plan's ({known}), got '{value}'{hint}"
+                problems.append(Problem("", f"criteria[{index}].{key}", message))
     return problems
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []

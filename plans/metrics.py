@@ -117,8 +117,20 @@ _SINGLES: tuple[Metric, ...] = (
         "5-second windows whose p95 is <= max(1.2 x, +10 ms of) the p95 before it, with an error rate no higher than "
         "before + 0.1 %",
     ),
-    Metric("output_tokens_per_s", "tokens/s", Better.HIGHER, "output tokens of the phase's requests / phase length", Kind.LLM),
-    Metric("input_tokens_per_s", "tokens/s", Better.HIGHER, "prompt tokens of the phase's requests / phase length", Kind.LLM),
+    Metric(
+        "output_tokens_per_s",
+        "tokens/s",
+        Better.HIGHER,
+        "output tokens of the phase's requests / phase length",
+        Kind.LLM,
+    ),
+    Metric(
+        "input_tokens_per_s",
+        "tokens/s",
+        Better.HIGHER,
+        "prompt tokens of the phase's requests / phase length",
+        Kind.LLM,
+    ),
     Metric(
         "tokens_per_event",
         "ratio",
@@ -126,8 +138,20 @@ _SINGLES: tuple[Metric, ...] = (
         "output tokens / content events; above 1.2 the tail of inter-token times cannot be measured",
         Kind.LLM,
     ),
-    Metric("quality_mean", "ratio", Better.HIGHER, "mean share of a prompt's expectations that its answer met", Kind.LLM),
-    Metric("ws_success_rate", "ratio", Better.HIGHER, "WebSocket connections established / attempted", Kind.WEBSOCKET),
+    Metric(
+        "quality_mean",
+        "ratio",
+        Better.HIGHER,
+        "mean share of a prompt's expectations that its answer met",
+        Kind.LLM,
+    ),
+    Metric(
+        "ws_success_rate",
+        "ratio",
+        Better.HIGHER,
+        "WebSocket connections established / attempted",
+        Kind.WEBSOCKET,
+    ),
     Metric(
         "delivery_rate",
         "ratio",
@@ -136,8 +160,20 @@ _SINGLES: tuple[Metric, ...] = (
         Kind.WEBSOCKET,
     ),
     Metric("cpu_cores_mean", "cores", Better.LOWER, "mean CPU of the target's process tree", Kind.RESOURCE),
-    Metric("cpu_cores_max", "cores", Better.LOWER, "highest one-second CPU of the target's process tree", Kind.RESOURCE),
-    Metric("memory_max_bytes", "bytes", Better.LOWER, "highest resident memory of the target's process tree", Kind.RESOURCE),
+    Metric(
+        "cpu_cores_max",
+        "cores",
+        Better.LOWER,
+        "highest one-second CPU of the target's process tree",
+        Kind.RESOURCE,
+    ),
+    Metric(
+        "memory_max_bytes",
+        "bytes",
+        Better.LOWER,
+        "highest resident memory of the target's process tree",
+        Kind.RESOURCE,
+    ),
     Metric(
         "memory_growth",
         "ratio",

@@ -1,8 +1,9 @@
 """WHO takes part in a run: the options of each scenario, as a plan writes them."""
 
-from typing import Annotated, Literal
+from types import UnionType
+from typing import Annotated, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from plans.durations import Duration
 
@@ -10,10 +11,29 @@ Share = Annotated[float, Field(gt=0, le=1000, description="weight of this scenar
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
+def _numeric(annotation: object) -> bool:
+    """Return True when a field holds a number or nothing: `float`, `int | None`, `Annotated[float, ...] | None`."""
+    kinds = annotation.__args__ if isinstance(annotation, UnionType) else get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return _numeric(kinds[0])
+    if not kinds:
+        return annotation in (int, float)
+    return all(_numeric(kind) for kind in kinds if kind is not type(None))
+
+
 class Frozen(BaseModel):
     """Base of everything in a plan: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yes_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """YAML reads `on` and `yes` as true, which a number would silently take for 1."""
+        field = cls.model_fields.get(info.field_name or "")
+        if isinstance(value, bool) and field is not None and _numeric(field.annotation):
+            raise ValueError("must be a number")
+        return value
 
 
 class Arriving(Frozen):
@@ -26,7 +46,9 @@ class Arriving(Frozen):
 class ChatMix(Arriving):
     """Options of `ChatUser`: OpenAI-compatible chat completions."""
 
-    prompts: str = Field("mixed", description="a class of prompts in data/prompts: simple, medium, complex or mixed")
+    prompts: str = Field(
+        "mixed", description="a class of prompts in data/prompts: simple, medium, complex or mixed"
+    )
     streaming: Ratio = Field(1.0, description="share of the requests that ask for a stream")
     max_tokens: int = Field(64, ge=1, le=1_000_000)
     temperature: float = Field(0.0, ge=0, le=2)

@@ -1,7 +1,7 @@
 """HOW MUCH and WHEN, as a plan writes it: one phase and its load levels."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -48,7 +48,7 @@ Level = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 class Levels(Frozen):
     """The load levels of a phase: arrivals/s under `rate`, concurrent users under `users`."""
 
-    value: Level | None = None
+    value: Annotated[Level, Field(gt=0)] | None = None
     from_: Level | None = Field(None, alias="from")
     to: Level | None = None
     steps: int | None = Field(None, ge=1, le=1000)
@@ -77,13 +77,13 @@ class Levels(Frozen):
         return self.model_copy(update=changed)
 
 
-def _levels(value: Any) -> Any:
+def _levels(value: object) -> object:
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         return {"value": value}
     return value
 
 
-Load = Annotated[Levels, BeforeValidator(_levels)]
+Load = Annotated[Levels, BeforeValidator(_levels, json_schema_input_type=float | Levels)]
 
 
 class Think(Frozen):
@@ -99,7 +99,7 @@ class Think(Frozen):
         return self
 
 
-def _think(value: Any) -> Any:
+def _think(value: object) -> object:
     return value if isinstance(value, dict | Think) else {"min": value, "max": value}
 
 
@@ -111,7 +111,9 @@ class Phase(Frozen):
     duration: Duration
     rate: Load | None = None
     users: Load | None = None
-    think: Annotated[Think, BeforeValidator(_think)] = Think(min=0.0, max=0.0)
+    think: Annotated[Think, BeforeValidator(_think, json_schema_input_type=float | str | Think)] = Think(
+        min=0.0, max=0.0
+    )
     rise: DurationOrZero | None = None
     hold: DurationOrZero | None = None
     fall: DurationOrZero | None = None
@@ -172,6 +174,8 @@ class Phase(Frozen):
         if self.form is Shape.SPIKE and sum(self.spike_times()) > self.duration * (1 + 1e-9):
             raise ValueError(f".rise + hold + fall must fit into the duration of {self.duration:g} s")
         if self.form is Shape.SINE and (self.load.amplitude or 0) > (self.load.mean or 0):
-            raise ValueError(".rate.amplitude must be at most the mean, or the rate would fall below 0")
+            raise ValueError(
+                f".{'users' if self.closed else 'rate'}.amplitude must be at most the mean, or the load would fall below 0"
+            )
         if not self.closed and self.think.max > 0:
             raise ValueError(".think has a meaning in closed phases (users) only")

@@ -12,7 +12,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.field} {self.message}".replace("  ", " ")
+        return " ".join(part for part in (f"{self.file}:", self.field, self.message) if part)
 
 
 class PlanError(Exception):

@@ -1,19 +1,23 @@
 """What is run: a plan with its seed, scale and host, and the record of a run as `run.json` holds it."""
 
 import hashlib
-import json
+import math
 import os
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from plans.schema import Plan
+from plans.schema import Criterion, Plan, Severity
 
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
 
-_RATE_METRICS = {"throughput_rps", "goodput_rps", "offered_rps"}
+_RATE_METRICS = {"throughput_rps", "goodput_rps", "offered_rps", "output_tokens_per_s", "input_tokens_per_s"}
+_TREND_METRICS = {"memory_growth", "memory_leak", "stable_utilisation"}
+
+SHORTEST_TREND_S = 60.0
+"""Below this length a trend in memory or CPU is not told from chance, and the metric has no value."""
 
 
 class Ending(StrEnum):
@@ -92,31 +96,39 @@ class RunRecord(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> "RunRecord":
         """Return the record of the run in `folder`. Raises FileNotFoundError or pydantic's ValidationError."""
-        return cls.model_validate(json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+        return cls.model_validate_json((folder / RUN_FILE).read_bytes())
 
 
 def scaled(plan: Plan, time_scale: float = 1.0, rate_scale: float = 1.0) -> Plan:
-    """Return the plan with durations times `time_scale`, and open rates with their limits times `rate_scale`."""
+    """Return the plan with durations times `time_scale`, and open rates with their limits times `rate_scale`.
+
+    Limits on trends in a window that `time_scale` made too short to tell are turned into warnings: they belong to
+    the full run, and a rehearsal should say something about the rest. Raises ValueError for a scale that is not > 0.
+    """
+    if not (0 < time_scale < math.inf and 0 < rate_scale < math.inf):
+        raise ValueError(f"scales must be finite and > 0, got time {time_scale} and rate {rate_scale}")
     phases = tuple(phase.timed(time_scale) for phase in plan.phases)
     faults = tuple(fault.timed(time_scale) for fault in plan.faults)
-    if rate_scale == 1.0:
-        return plan.model_copy(update={"phases": phases, "faults": faults})
-    phases = tuple(
-        p if p.rate is None else p.model_copy(update={"rate": p.rate.scaled(rate_scale)}) for p in phases
-    )
-    criteria = tuple(
-        c.model_copy(
-            update={
-                key: getattr(c, key) * rate_scale
-                for key in ("below", "at_most", "at_least", "above")
-                if getattr(c, key) is not None
-            }
+    if rate_scale != 1.0:
+        phases = tuple(
+            p if p.rate is None else p.model_copy(update={"rate": p.rate.scaled(rate_scale)}) for p in phases
         )
-        if c.metric in _RATE_METRICS
-        else c
-        for c in plan.criteria
-    )
+    criteria = tuple(_scaled_criterion(c, plan, time_scale, rate_scale) for c in plan.criteria)
     return plan.model_copy(update={"phases": phases, "faults": faults, "criteria": criteria})
+
+
+def _scaled_criterion(criterion: Criterion, plan: Plan, time_scale: float, rate_scale: float) -> Criterion:
+    phases = [phase for phase in plan.phases if criterion.phase in (None, phase.name)]
+    if criterion.metric in _RATE_METRICS and rate_scale != 1.0 and not all(phase.closed for phase in phases):
+        limits = ("below", "at_most", "at_least", "above")
+        changed = {
+            key: getattr(criterion, key) * rate_scale for key in limits if getattr(criterion, key) is not None
+        }
+        return criterion.model_copy(update=changed)
+    full = sum(phase.duration for phase in phases)
+    if criterion.metric in _TREND_METRICS and full * time_scale < SHORTEST_TREND_S <= full:
+        return criterion.model_copy(update={"severity": Severity.WARN})
+    return criterion
 
 
 def derive_seed(seed: int, name: str, stripe: int = 0) -> int:

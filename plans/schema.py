@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from plans.durations import Duration, DurationOrZero
 from plans.faults import Fault
 from plans.hosts import EMBEDDED, host_problem
-from plans.metrics import METRICS
+from plans.metrics import METRICS, Kind
 from plans.mix import Frozen, Mix, Ratio
 from plans.phases import Phase
 
@@ -49,16 +49,20 @@ class Target(Frozen):
 
     host: str = EMBEDDED
     model: str = "embedded"
-    allow: tuple[str, ...] = Field((), description="host names, or *.suffix, that load may go to beside loopback")
+    allow: tuple[str, ...] = Field(
+        (), description="host names, or *.suffix, that load may go to beside loopback"
+    )
     api_key_env: str | None = Field(
-        None, pattern="^[A-Za-z_][A-Za-z0-9_]*$", description="environment variable that holds the bearer token"
+        None,
+        pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+        description="environment variable that holds the bearer token",
     )
     process: Process | None = None
     prometheus: str | None = None
 
     @field_validator("process", "prometheus", "api_key_env", mode="before")
     @classmethod
-    def _blank(cls, value: Any) -> Any:
+    def _blank(cls, value: object) -> object:
         """An empty text, as `${VAR:-}` leaves it, means: not given."""
         return None if value == "" else value
 
@@ -133,8 +137,16 @@ class Criterion(Frozen):
             raise ValueError(" must have exactly one of below, at_most, at_least, above, is")
         metric = METRICS.get(self.metric)
         if metric is not None and (metric.unit == "bool") != isinstance(given[0], bool):
-            wanted = "is: true or is: false" if metric.unit == "bool" else "a number (below, at_most, at_least, above)"
+            wanted = (
+                "is: true or is: false"
+                if metric.unit == "bool"
+                else "a number (below, at_most, at_least, above)"
+            )
             raise ValueError(f" on {self.metric} needs {wanted}")
+        if metric is not None and metric.kind is Kind.RESOURCE and (self.scenario or self.name):
+            raise ValueError(
+                f" on {self.metric} must have no scenario and no name: it is a figure of the server's process"
+            )
         return self
 
 
@@ -153,8 +165,12 @@ class Pool(Frozen):
 
     max_users: int = Field(2000, ge=1, le=1_000_000)
     expected_latency: Duration = 1.0
-    max_lag: Duration = Field(10.0, description="how long an arrival waits for a free user before it is dropped")
-    drain: DurationOrZero = Field(30.0, description="how long requests in flight may take after the last arrival")
+    max_lag: Duration = Field(
+        10.0, description="how long an arrival waits for a free user before it is dropped"
+    )
+    drain: DurationOrZero = Field(
+        30.0, description="how long requests in flight may take after the last arrival"
+    )
 
 
 class GeneratorLimits(Frozen):
@@ -163,7 +179,10 @@ class GeneratorLimits(Frozen):
     lag_p99_ms: float = Field(100.0, gt=0)
     loop_lag_p99_ms: float = Field(100.0, gt=0)
     cpu: float = Field(0.95, gt=0, description="mean CPU of a generator process, in cores, over a phase")
-    sent: Ratio = Field(0.99, description="lowest share of the arrivals that must have been sent or dropped by the plan's limits")
+    sent: Ratio = Field(
+        0.99,
+        description="lowest share of the arrivals that must have been sent or dropped by the plan's limits",
+    )
 
 
 class Monitors(Frozen):
@@ -195,7 +214,10 @@ class Plan(Frozen):
     target: Target = Target()
     arrivals: ArrivalProcess = ArrivalProcess.UNIFORM
     burstiness: float = Field(
-        1.0, gt=0, le=1000, description="shape of gamma gaps: 1 is Poisson, lower is burstier, higher is more even"
+        1.0,
+        gt=0,
+        le=1000,
+        description="shape of gamma gaps: 1 is Poisson, lower is burstier, higher is more even",
     )
     mix: Mix
     phases: tuple[Phase, ...] = Field(min_length=1)
@@ -204,7 +226,9 @@ class Plan(Frozen):
     pool: Pool = Pool()
     generator: GeneratorLimits = GeneratorLimits()
     monitors: Monitors = Monitors()
-    faults: tuple[Fault, ...] = Field((), description="faults of the embedded platform on the run's time axis")
+    faults: tuple[Fault, ...] = Field(
+        (), description="faults of the embedded platform on the run's time axis"
+    )
 
     @property
     def duration(self) -> float:

@@ -1,0 +1,78 @@
+"""Live tallies: what the console, and Locust's own web UI, show while a run goes on.
+
+They are for the eye; every verdict comes from the raw samples on disk.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from locust.env import Environment
+
+from samples.sample import RESPONSES, Outcome, Protocol, Sample
+
+WINDOW_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The last `WINDOW_S` seconds, by the time of completion. None where nothing completed."""
+
+    achieved_rps: float
+    p95_ms: float | None
+    failures: int
+    """Since the start of the run."""
+    completed: int
+    """Since the start of the run."""
+
+
+class LiveTallies:
+    """Counts samples as they are recorded; bounded memory."""
+
+    def __init__(self) -> None:
+        self.completed = 0
+        self.failures = 0
+        self._recent: deque[tuple[float, float | None]] = deque()
+
+    def __call__(self, sample: Sample) -> None:
+        """Take one sample; WebSocket traffic is not counted among the requests."""
+        if sample.protocol is Protocol.WEBSOCKET:
+            self.failures += sample.outcome is not Outcome.OK
+            return
+        self.completed += 1
+        self.failures += sample.outcome is not Outcome.OK
+        answered = sample.outcome in RESPONSES
+        self._recent.append((sample.done_s, (sample.done_s - sample.due_s) * 1000 if answered else None))
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Return the tallies at `now` seconds from the run's origin."""
+        while self._recent and self._recent[0][0] < now - WINDOW_S:
+            self._recent.popleft()
+        latencies = sorted(latency for _, latency in self._recent if latency is not None)
+        p95 = latencies[math.ceil(0.95 * len(latencies)) - 1] if latencies else None
+        span = min(WINDOW_S, max(now, 1e-3))
+        return Snapshot(len(latencies) / span, p95, self.failures, self.completed)
+
+
+class LocustStatistics:
+    """Fires `events.request` for each sample, so that Locust's UI, CSV files and plugins see the same requests.
+
+    Times are milliseconds from the intended start. Pushed messages stay out: they are nobody's request.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._fire = environment.events.request.fire
+
+    def __call__(self, sample: Sample) -> None:
+        """Fire the event of one sample."""
+        if sample.message_type is not None:
+            return
+        failed = sample.outcome is not Outcome.OK
+        self._fire(
+            request_type=sample.protocol.value,
+            name=sample.name,
+            response_time=(sample.done_s - sample.due_s) * 1000,
+            response_length=sample.bytes_in or 0,
+            exception=RuntimeError(f"{sample.outcome.value}: {sample.error}") if failed else None,
+            context={"phase": sample.phase, "scenario": sample.scenario, "outcome": sample.outcome.value},
+        )

@@ -1,0 +1,86 @@
+"""The recorder: exactly one sample per attempt, whatever happens to it."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from samples.sample import Outcome, Sample
+
+Listener = Callable[[Sample], None]
+
+
+class Failure(Exception):  # noqa: N818 - a failed request is an outcome, not an error of the program
+    """Raised inside a measured block: the attempt failed, in this way and for this reason."""
+
+    def __init__(self, outcome: Outcome, error: str, status: int | None = None) -> None:
+        super().__init__(error)
+        self.outcome, self.error, self.status = outcome, error, status
+
+
+class Attempt:
+    """A measured block. Whatever way the block is left, one sample is recorded.
+
+    A `Failure` is recorded and swallowed. Any other exception is recorded and goes on: a bug in a scenario as
+    `bad_content`, a kill (Locust stops users by one) as `cut`.
+    """
+
+    __slots__ = ("_recorder", "sample")
+
+    def __init__(self, recorder: "Recorder", sample: Sample) -> None:
+        self._recorder, self.sample = recorder, sample
+
+    def __enter__(self) -> Self:
+        self._recorder.begun += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        sample = self.sample
+        if sample.done_s < 0:
+            sample.done_s = self._recorder.clock()
+        if error is None:
+            self._recorder.add(sample)
+            return True
+        if isinstance(error, Failure):
+            sample.outcome, sample.error = error.outcome, error.error
+            sample.status = error.status if error.status is not None else sample.status
+        elif isinstance(error, Exception):
+            sample.outcome = Outcome.BAD_CONTENT
+            sample.error = f"the scenario failed: {type(error).__name__}: {error}"
+        else:
+            sample.outcome, sample.error = Outcome.CUT, "still in flight when the run ended"
+        self._recorder.add(sample)
+        return isinstance(error, Failure)
+
+
+NOT_DONE = -1.0
+"""Value of `done_s` while an attempt is open; the recorder closes it with its clock."""
+
+
+class Recorder:
+    """Collects the samples of one process. `clock` gives seconds from the run's origin."""
+
+    def __init__(self, worker: str, clock: Callable[[], float]) -> None:
+        self.worker, self.clock = worker, clock
+        self.begun = 0
+        self.recorded = 0
+        self.listeners: list[Listener] = []
+        self._batch: list[Sample] = []
+
+    def measure(self, sample: Sample) -> Attempt:
+        """Return the measured block for an attempt; its sample is filled in while the block runs."""
+        return Attempt(self, sample)
+
+    def add(self, sample: Sample) -> None:
+        """Record a finished sample, such as a dropped arrival or a message that was pushed by the server."""
+        sample.worker = self.worker
+        self.recorded += 1
+        self._batch.append(sample)
+        for listener in self.listeners:
+            listener(sample)
+
+    def take(self) -> list[Sample]:
+        """Return the samples recorded since the last call, and forget them."""
+        batch, self._batch = self._batch, []
+        return batch

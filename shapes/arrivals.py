@@ -1,0 +1,125 @@
+"""The schedule: when each arrival of a run is due, from one seed, the same in every process.
+
+The k-th arrival is due where the integral of the rate, over all open phases of the plan, reaches the k-th point of
+a unit-rate process: k + 1/2 for `uniform`, a sum of exponential gaps for `poisson`, of gamma gaps for `gamma`.
+Hence the arrivals of any window match the integral of the rate within 1 (uniform), phase boundaries included.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plans.run import derive_seed
+from plans.schema import ArrivalProcess, Plan
+from shapes.pacers import Floats, Pacer, pacer_of
+
+_EDGE = 1e-9  # arrivals; keeps rounding in the integral from adding one at the very end
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSpan:
+    """A phase on the run's time axis, in seconds from the origin."""
+
+    name: str
+    start: float
+    end: float
+    closed: bool
+    pacer: Pacer
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Arrivals in the order in which they are due. All arrays have the same length.
+
+    times: seconds from the run's origin. phases, scenarios: positions in `spans` and `names`.
+    indices: the arrival's number in the whole schedule, kept by stripes.
+    """
+
+    spans: tuple[PhaseSpan, ...]
+    names: tuple[str, ...]
+    times: Floats
+    phases: NDArray[np.int32]
+    scenarios: NDArray[np.int32]
+    indices: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def stripe(self, i: int, n: int) -> "Schedule":
+        """Return every n-th arrival from the i-th on: the share of process i of n, with nothing to agree on."""
+        if not 0 <= i < n:
+            raise ValueError(f"stripe must be in 0..{n - 1}, got {i}")
+        part = slice(i, None, n)
+        return Schedule(
+            self.spans, self.names, self.times[part], self.phases[part], self.scenarios[part], self.indices[part]
+        )
+
+
+def spans_of(plan: Plan) -> tuple[PhaseSpan, ...]:
+    """Return the plan's phases one after the other on the run's time axis."""
+    spans: list[PhaseSpan] = []
+    start = 0.0
+    for phase in plan.phases:
+        end = start + phase.duration
+        spans.append(PhaseSpan(phase.name, start, end, phase.closed, pacer_of(phase)))
+        start = end
+    return tuple(spans)
+
+
+def unit_process(process: ArrivalProcess, total: float, burstiness: float, seed: int) -> Floats:
+    """Return the points of a unit-rate arrival process in [0, total), ascending."""
+    if process is ArrivalProcess.UNIFORM:
+        points: Floats = np.arange(np.ceil(max(total - 0.5 - _EDGE, 0.0))) + 0.5
+        return points
+    shape = 1.0 if process is ArrivalProcess.POISSON else burstiness
+    random = np.random.default_rng(seed)
+    last, parts = 0.0, []
+    while last < total:
+        # Blocks of a fixed size: the points do not depend on how long the run is.
+        block = last + np.cumsum(random.gamma(shape, 1 / shape, size=4096))
+        parts.append(block)
+        last = float(block[-1])
+    points = np.concatenate(parts) if parts else np.empty(0)
+    return points[points < total]
+
+
+def assign(shares: Sequence[float], count: int) -> NDArray[np.int32]:
+    """Return which scenario takes each of `count` arrivals: shares are exact within one arrival at any point.
+
+    The j-th arrival of a scenario with share s belongs at place (j + 1/2) / s; sorting the places of all
+    scenarios interleaves them evenly.
+
+    >>> assign([0.5, 0.25, 0.25], 8).tolist()
+    [0, 1, 2, 0, 0, 1, 2, 0]
+    """
+    weights = np.asarray(shares, dtype=float) / sum(shares)
+    places, owners = [], []
+    for owner, weight in enumerate(weights):
+        own = (np.arange(int(np.ceil(count * weight)) + 1) + 0.5) / weight
+        places.append(own)
+        owners.append(np.full(len(own), owner, dtype=np.int32))
+    order = np.argsort(np.concatenate(places), kind="stable")
+    result: NDArray[np.int32] = np.concatenate(owners)[order][:count]
+    return result
+
+
+def schedule(plan: Plan, seed: int) -> Schedule:
+    """Return the arrivals of all open phases of the plan."""
+    spans = spans_of(plan)
+    arriving = plan.mix.arriving()
+    open_spans = [(i, span) for i, span in enumerate(spans) if not span.closed] if arriving else []
+    areas = [span.pacer.expected(span.pacer.duration) for _, span in open_spans]
+    edges = np.concatenate([[0.0], np.cumsum(areas)])
+    points = unit_process(plan.arrivals, float(edges[-1]), plan.burstiness, derive_seed(seed, "arrivals"))
+    cuts = np.searchsorted(points, edges)
+    times, phases = [np.empty(0)], [np.empty(0, dtype=np.int32)]
+    for (i, span), edge, low, high in zip(open_spans, edges, cuts, cuts[1:], strict=False):
+        times.append(span.start + span.pacer.times_of(points[low:high] - edge))
+        phases.append(np.full(high - low, i, dtype=np.int32))
+    count = len(points)
+    scenarios = assign([options.share for options in arriving.values()], count) if count else np.empty(0, np.int32)
+    return Schedule(
+        spans, tuple(arriving), np.concatenate(times), np.concatenate(phases), scenarios, np.arange(count)
+    )

@@ -96,7 +96,7 @@ class _Connection:
     def is_stale(self) -> bool:
         """Return True when a pooled connection was closed, or spoken on, by the server meanwhile."""
         if self._tls:
-            return self.sock.pending() > 0
+            return bool(self.sock.pending())
         try:
             self.sock._sock.recv(1, gevent.socket.MSG_PEEK | gevent.socket.MSG_DONTWAIT)
         except BlockingIOError:

@@ -1,0 +1,1 @@
+"""WITH WHAT? Prompts, baselines, generated evaluation runs, and the grading of answers."""

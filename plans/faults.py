@@ -7,7 +7,7 @@ from plans.mix import Frozen
 
 
 class Fault(Frozen):
-    """One fault: switched on `at` seconds after the start of the run, for `duration`, with the kind's `params`."""
+    """One fault: on from `at` seconds after the start of the run, for `duration`, with its `params`."""
 
     kind: str = Field(pattern="^[a-z_]+$")
     at: DurationOrZero = 0.0

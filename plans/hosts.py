@@ -10,7 +10,7 @@ EMBEDDED = "embedded"
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".test")
 
 
-_NAME = re.compile(r"[a-z0-9._-]+")
+_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+(%\w+)?")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 
 
@@ -40,12 +40,10 @@ def host_problem(host: str, allow: tuple[str, ...]) -> str | None:
         name, _ = parts.hostname, parts.port
     except ValueError as error:
         return f"must be a URL such as http://127.0.0.1:8000, got '{host}' ({error})"
-    if parts.scheme not in {"http", "https"} or not name:
+    if parts.scheme not in {"http", "https"} or not name or not _NAME.fullmatch(name):
         return f"must be a URL such as http://127.0.0.1:8000 or '{EMBEDDED}', got '{host}'"
     if parts.query or parts.fragment:
         return f"must not hold a query or fragment, got '{host}'"
-    if not _NAME.fullmatch(name) and ":" not in name:
-        return f"must have a host name of letters, digits, dots and dashes, got '{host}'"
     if _is_private(name) or any(fnmatchcase(name, pattern.lower()) for pattern in allow):
         return None
     return f"is not allowed: add '{name}' to target.allow or --allow-host when you may load it"

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,9 +27,7 @@ class _UniqueKeys(yaml.SafeLoader):
         seen: set[str] = set()
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key must be a word", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
             if key_node.value in seen and key_node.value != "<<":
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key_node.value}' stands twice", key_node.start_mark
@@ -44,18 +42,22 @@ class _Source:
 
     file: str
     raw: dict[str, Any]
+    appended: dict[str, int]
+    """Where its `key+` entries begin in the merged list of `key`."""
 
 
 def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Plan:
     """Return the plan in the file at `path`.
 
-    Raises PlanError with every problem that could be found, each with file, field, value and what is allowed; a
-    problem that was inherited names the file in which the value stands.
+    Raises PlanError with every problem that could be found, each with file, field, value and what is allowed;
+    a problem that was inherited names the file in which the value stands.
     """
-    sources = _chain(Path(path), ())
     merged: dict[str, Any] = {}
-    for source in sources:
-        merged = merge(merged, source.raw)
+    sources: list[_Source] = []
+    for file, content in _chain(Path(path), ()):
+        below, appended = _with_appended(merged, content)
+        sources.append(_Source(file, content, appended))
+        merged = merge(merged, below)
     problems: list[Problem] = []
     raw = _substituted(merged, environ if environ is not None else os.environ, problems)
     try:
@@ -71,35 +73,56 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Plan:
     return plan
 
 
+def _with_appended(parent: dict[str, Any], child: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the child with `key+` lists put after the parent's `key`, and where each of them begins."""
+    result, begins = dict(child), dict[str, int]()
+    for key, value in child.items():
+        name = key[:-1] if isinstance(key, str) and key.endswith("+") else None
+        if name and isinstance(value, list) and name not in child:
+            above = _list(parent.get(name))
+            result[name] = [*above, *value]
+            begins[name] = len(above)
+            del result[key]
+    return result, begins
+
+
 def _placed(problem: Problem, sources: list[_Source]) -> Problem:
     """Return the problem with the file in which its value stands: the youngest that has it."""
     steps = [
-        int(s[1:-1]) if s.startswith("[") else s for s in re.findall(r"\[\d+\]|[^.\[\]]+", problem.field)
+        int(step[1:-1]) if step.startswith("[") else step for step in re.findall(r"\[\d+\]|[^.\[\]]+", problem.field)
     ]
     best, depth = sources[-1].file, 0
     for source in reversed(sources):
-        node: Any = source.raw
-        reached = 0
-        for step in steps:
-            inside = (
-                step in node
-                if isinstance(node, dict)
-                else isinstance(node, list) and step in range(len(node))
-            )
-            if not inside:
-                break
-            node, reached = node[step], reached + 1
+        key, index = (*steps, None, None)[:2]
+        begin = source.appended.get(str(key))
+        if begin is not None and isinstance(index, int) and index >= begin:
+            shifted = problem.field.replace(f"{key}[{index}]", f"{key}+[{index - begin}]", 1)
+            return Problem(source.file, shifted, problem.message)
+        reached = _reached(source.raw, steps)
         if reached > depth:
             best, depth = source.file, reached
     return Problem(best, problem.field, problem.message)
 
 
-def _chain(path: Path, seen: tuple[Path, ...]) -> list[_Source]:
+def _reached(
+    node: Any,
+    steps: Sequence[int | str],
+) -> int:
+    """Return how many of the steps lead to something."""
+    for count, step in enumerate(steps):
+        known = range(len(node)) if isinstance(node, list) else node if isinstance(node, dict) else ()
+        if step not in known:
+            return count
+        node = node[step]
+    return len(steps)
+
+
+def _chain(path: Path, seen: tuple[Path, ...]) -> list[tuple[str, dict[str, Any]]]:
     """Return the file and everything that it extends, the oldest first."""
     raw = _read(path)
     parent = raw.pop("extends", None)
     if parent is None:
-        return [_Source(str(path), raw)]
+        return [(str(path), raw)]
     if not isinstance(parent, str) or not parent.strip() or "\0" in parent:
         raise PlanError([Problem(str(path), "extends", f"must be the path of a plan, got {parent!r}")])
     # normpath and not resolve: a message should show the path as people write it.
@@ -108,10 +131,8 @@ def _chain(path: Path, seen: tuple[Path, ...]) -> list[_Source]:
     if Path(os.path.realpath(above)) in (*seen, identity):
         raise PlanError([Problem(str(path), "extends", f"leads back to this plan through '{parent}'")])
     if not above.is_file():
-        raise PlanError(
-            [Problem(str(path), "extends", f"must be the path of a plan, got '{parent}'{_similar(above)}")]
-        )
-    return [*_chain(above, (*seen, identity)), _Source(str(path), raw)]
+        raise PlanError([Problem(str(path), "extends", f"must be the path of a plan, got '{parent}'{_similar(above)}")])
+    return [*_chain(above, (*seen, identity)), (str(path), raw)]
 
 
 def merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
@@ -146,24 +167,16 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         raw = yaml.load(content, Loader=_UniqueKeys)
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError, KeyError, AttributeError) as error:
-        # PyYAML lets its constructors' own errors out: a date of month 13, an integer of 5000 digits, `!!int x`.
+        # PyYAML lets its constructors' own errors out: month 13, an integer of 5000 digits, `!!int x`.
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}" if mark else ""
-        reason = (
-            getattr(error, "problem", None) or str(error).splitlines()[0]
-            if str(error)
-            else type(error).__name__
-        )
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PlanError([Problem(file, line, f"is not valid YAML: {reason}")]) from None
     if not isinstance(raw, dict):
-        kind = {"NoneType": "nothing", "str": "text", "list": "a list"}.get(
-            type(raw).__name__, type(raw).__name__
-        )
+        kind = {"NoneType": "nothing", "str": "text", "list": "a list"}.get(type(raw).__name__, type(raw).__name__)
         raise PlanError([Problem(file, "", f"must be a mapping of plan keys, got {kind}")])
     if not _bounded(raw):
-        raise PlanError(
-            [Problem(file, "", f"must hold at most {_MAX_VALUES} values, {_MAX_DEPTH} levels deep")]
-        )
+        raise PlanError([Problem(file, "", f"must hold at most {_MAX_VALUES} values, {_MAX_DEPTH} levels deep")])
     return raw
 
 
@@ -192,9 +205,7 @@ def _similar(path: Path) -> str:
     return f"; did you mean {by_stem[close[0]]}?" if close else ""
 
 
-def _substituted(
-    value: object, environ: Mapping[str, str], problems: list[Problem], field: str = ""
-) -> object:
+def _substituted(value: object, environ: Mapping[str, str], problems: list[Problem], field: str = "") -> object:
     """Return the value with variables replaced; a variable that is not set is added to the problems."""
     if isinstance(value, dict):
         return {
@@ -202,9 +213,7 @@ def _substituted(
             for key, child in value.items()
         }
     if isinstance(value, list):
-        return [
-            _substituted(child, environ, problems, f"{field}[{index}]") for index, child in enumerate(value)
-        ]
+        return [_substituted(child, environ, problems, f"{field}[{index}]") for index, child in enumerate(value)]
     if not isinstance(value, str):
         return value
 
@@ -220,9 +229,11 @@ def _substituted(
     return _VARIABLE.sub(one, value)
 
 
-def _reference_problems(raw: dict[str, Any]) -> list[Problem]:
-    """Find what only the plan as a whole can show: names that point nowhere, and phases that nobody serves."""
+def _reference_problems(raw: object) -> list[Problem]:
+    """Find what only the whole plan can show: names that point nowhere, and phases that nobody serves."""
     problems: list[Problem] = []
+    if not isinstance(raw, dict):
+        return problems
     phases = [p for p in _list(raw.get("phases")) if isinstance(p, dict)]
     names = [p.get("name") for p in phases]
     for index, name in enumerate(names):
@@ -233,9 +244,7 @@ def _reference_problems(raw: dict[str, Any]) -> list[Problem]:
         problems.append(Problem("", "mix", "must name at least one scenario"))
     scenarios = list(mix) if isinstance(mix, dict) else []
     if scenarios == ["WebSocketUser"] and any("rate" in p for p in phases):
-        message = (
-            "has only WebSocketUser, which takes no arrivals: use users: in the phases or add a scenario"
-        )
+        message = "has only WebSocketUser, which takes no arrivals: use users: in the phases or add a scenario"
         problems.append(Problem("", "mix", message))
     for index, criterion in enumerate(_list(raw.get("criteria"))):
         if not isinstance(criterion, dict):

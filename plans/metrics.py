@@ -1,7 +1,7 @@
 """The catalogue of metrics: one name, one unit, one direction, one formula.
 
-Criteria are checked against it before a run, `reports/metrics.py` computes exactly these names (a test holds the
-two equal), and the glossaries in `docs/metrics.md` and in every report are generated from it.
+Criteria are checked against it before a run, `reports/metrics.py` computes exactly these names (a test holds
+the two equal), and the glossaries in `docs/metrics.md` and in every report are generated from it.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One catalogued figure. `unit` is `ms`, `rps`, `ratio`, `s`, `bytes`, `cores`, `tokens/s`, `count` or `bool`."""
+    """One catalogued figure.
+
+    `unit` is `ms`, `rps`, `ratio`, `s`, `bytes`, `cores`, `tokens/s`, `count` or `bool`.
+    """
 
     name: str
     unit: str
@@ -57,8 +60,8 @@ _FAMILIES: tuple[tuple[str, str, Kind], ...] = (
     ("icl_max", "longest gap between content events of a request", Kind.LLM),
     (
         "tpot",
-        "(last content event - first) / (output tokens - tokens in the first event); events of a response are "
-        "taken to carry equally many tokens; none for one token",
+        "(last content event - first) / (output tokens - tokens in the first event); events of a response "
+        "are taken to carry equally many tokens; none for one token",
         Kind.LLM,
     ),
     ("norm_tpot", "latency / output tokens", Kind.LLM),
@@ -100,8 +103,8 @@ _SINGLES: tuple[Metric, ...] = (
         "stability_score",
         "ratio",
         Better.HIGHER,
-        "share of 10-second windows in which every windowed limit held: throughput >= 95 % of offered, mean latency "
-        "and success rate inside the phase's limits",
+        "share of 10-second windows in which every windowed limit held: throughput >= 95 % of offered, mean "
+        "latency and success rate inside the phase's limits",
     ),
     Metric(
         "stable_performance",
@@ -113,9 +116,9 @@ _SINGLES: tuple[Metric, ...] = (
         "recovery_s",
         "s",
         Better.LOWER,
-        "from the end of the overload (the phase before, or a spike's fall) to the first of three consecutive "
-        "5-second windows whose p95 is <= max(1.2 x, +10 ms of) the p95 before it, with an error rate no higher than "
-        "before + 0.1 %",
+        "from the end of the overload (the phase before, or a spike's fall) to the first of three "
+        "consecutive 5-second windows whose p95 is <= max(1.2 x, +10 ms of) the p95 before it, with an error "
+        "rate no higher than before + 0.1 %",
     ),
     Metric(
         "output_tokens_per_s",

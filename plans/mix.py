@@ -12,7 +12,7 @@ Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
 def _numeric(annotation: object) -> bool:
-    """Return True when a field holds a number or nothing: `float`, `int | None`, `Annotated[float, ...] | None`."""
+    """Return True when a field holds a number or nothing: `float`, `int | None`, `Annotated[float, ...]`."""
     kinds = annotation.__args__ if isinstance(annotation, UnionType) else get_args(annotation)
     if get_origin(annotation) is Annotated:
         return _numeric(kinds[0])
@@ -46,9 +46,7 @@ class Arriving(Frozen):
 class ChatMix(Arriving):
     """Options of `ChatUser`: OpenAI-compatible chat completions."""
 
-    prompts: str = Field(
-        "mixed", description="a class of prompts in data/prompts: simple, medium, complex or mixed"
-    )
+    prompts: str = Field("mixed", description="a class of prompts in data/prompts: simple, medium, complex or mixed")
     streaming: Ratio = Field(1.0, description="share of the requests that ask for a stream")
     max_tokens: int = Field(64, ge=1, le=1_000_000)
     temperature: float = Field(0.0, ge=0, le=2)

@@ -174,8 +174,7 @@ class Phase(Frozen):
         if self.form is Shape.SPIKE and sum(self.spike_times()) > self.duration * (1 + 1e-9):
             raise ValueError(f".rise + hold + fall must fit into the duration of {self.duration:g} s")
         if self.form is Shape.SINE and (self.load.amplitude or 0) > (self.load.mean or 0):
-            raise ValueError(
-                f".{'users' if self.closed else 'rate'}.amplitude must be at most the mean, or the load would fall below 0"
-            )
+            key = "users" if self.closed else "rate"
+            raise ValueError(f".{key}.amplitude must be at most the mean, or the load would fall below 0")
         if not self.closed and self.think.max > 0:
             raise ValueError(".think has a meaning in closed phases (users) only")

@@ -95,15 +95,16 @@ class RunRecord(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> "RunRecord":
-        """Return the record of the run in `folder`. Raises FileNotFoundError or pydantic's ValidationError."""
+        """Return the record of the run in `folder`. Raises FileNotFoundError or a ValueError (unreadable)."""
         return cls.model_validate_json((folder / RUN_FILE).read_bytes())
 
 
 def scaled(plan: Plan, time_scale: float = 1.0, rate_scale: float = 1.0) -> Plan:
     """Return the plan with durations times `time_scale`, and open rates with their limits times `rate_scale`.
 
-    Limits on trends in a window that `time_scale` made too short to tell are turned into warnings: they belong to
-    the full run, and a rehearsal should say something about the rest. Raises ValueError for a scale that is not > 0.
+    Limits on trends in a window that `time_scale` made too short to tell are turned into warnings: they
+    belong to the full run, and a rehearsal should say something about the rest. Raises ValueError for a scale
+    that is not > 0.
     """
     if not (0 < time_scale < math.inf and 0 < rate_scale < math.inf):
         raise ValueError(f"scales must be finite and > 0, got time {time_scale} and rate {rate_scale}")
@@ -121,9 +122,7 @@ def _scaled_criterion(criterion: Criterion, plan: Plan, time_scale: float, rate_
     phases = [phase for phase in plan.phases if criterion.phase in (None, phase.name)]
     if criterion.metric in _RATE_METRICS and rate_scale != 1.0 and not all(phase.closed for phase in phases):
         limits = ("below", "at_most", "at_least", "above")
-        changed = {
-            key: getattr(criterion, key) * rate_scale for key in limits if getattr(criterion, key) is not None
-        }
+        changed = {key: getattr(criterion, key) * rate_scale for key in limits if getattr(criterion, key) is not None}
         return criterion.model_copy(update=changed)
     full = sum(phase.duration for phase in phases)
     if criterion.metric in _TREND_METRICS and full * time_scale < SHORTEST_TREND_S <= full:
@@ -132,7 +131,7 @@ def _scaled_criterion(criterion: Criterion, plan: Plan, time_scale: float, rate_
 
 
 def derive_seed(seed: int, name: str, stripe: int = 0) -> int:
-    """Return a seed of its own for one consumer of random numbers: a hash of the run's seed, a name and a stripe.
+    """Return one consumer's own seed for random numbers: a hash of the run's seed, a name and a stripe.
 
     Python's `hash` differs from process to process; this one does not.
     """

@@ -49,9 +49,7 @@ class Target(Frozen):
 
     host: str = EMBEDDED
     model: str = "embedded"
-    allow: tuple[str, ...] = Field(
-        (), description="host names, or *.suffix, that load may go to beside loopback"
-    )
+    allow: tuple[str, ...] = Field((), description="host names, or *.suffix, that load may go to beside loopback")
     api_key_env: str | None = Field(
         None,
         pattern="^[A-Za-z_][A-Za-z0-9_]*$",
@@ -137,11 +135,7 @@ class Criterion(Frozen):
             raise ValueError(" must have exactly one of below, at_most, at_least, above, is")
         metric = METRICS.get(self.metric)
         if metric is not None and (metric.unit == "bool") != isinstance(given[0], bool):
-            wanted = (
-                "is: true or is: false"
-                if metric.unit == "bool"
-                else "a number (below, at_most, at_least, above)"
-            )
+            wanted = "is: true or is: false" if metric.unit == "bool" else "a number (below, at_most, at_least, above)"
             raise ValueError(f" on {self.metric} needs {wanted}")
         if metric is not None and metric.kind is Kind.RESOURCE and (self.scenario or self.name):
             raise ValueError(
@@ -161,16 +155,12 @@ class RequestLimits(Frozen):
 
 
 class Pool(Frozen):
-    """The users that carry the arrivals: the pool starts from rate x expected latency and grows to `max_users`."""
+    """The users that carry the arrivals: from rate x expected latency, growing up to `max_users`."""
 
     max_users: int = Field(2000, ge=1, le=1_000_000)
     expected_latency: Duration = 1.0
-    max_lag: Duration = Field(
-        10.0, description="how long an arrival waits for a free user before it is dropped"
-    )
-    drain: DurationOrZero = Field(
-        30.0, description="how long requests in flight may take after the last arrival"
-    )
+    max_lag: Duration = Field(10.0, description="how long an arrival waits for a free user before it is dropped")
+    drain: DurationOrZero = Field(30.0, description="how long requests in flight may take after the last arrival")
 
 
 class GeneratorLimits(Frozen):
@@ -226,9 +216,7 @@ class Plan(Frozen):
     pool: Pool = Pool()
     generator: GeneratorLimits = GeneratorLimits()
     monitors: Monitors = Monitors()
-    faults: tuple[Fault, ...] = Field(
-        (), description="faults of the embedded platform on the run's time axis"
-    )
+    faults: tuple[Fault, ...] = Field((), description="faults of the embedded platform on the run's time axis")
 
     @property
     def duration(self) -> float:
@@ -237,7 +225,7 @@ class Plan(Frozen):
 
     @property
     def nominal_rate(self) -> float | None:
-        """The rate that is held for the longest time, else the highest one; None when all phases are closed."""
+        """The rate that is held longest, else the highest one; None when all phases are closed."""
         open_phases = [phase for phase in self.phases if not phase.closed]
         held = [phase for phase in open_phases if phase.load.value is not None]
         if held:

@@ -50,14 +50,12 @@ _PATTERNS = {
 
 
 def problem_from(details: ErrorDetails, raw: object, model: type[BaseModel], file: str = "") -> Problem:
-    """Return a validation error of `model` on `raw` as a problem; `field` is the place as the author wrote it."""
+    """Return a validation error of `model` on `raw` as a problem, at the place as it was written."""
     loc = _written(details["loc"], raw)
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     value, kind, context = details["input"], details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return Problem(
-            file, field, f"is not a known key{_suggestion(str(loc[-1]), _keys_at(model, loc[:-1]))}"
-        )
+        return Problem(file, field, f"is not a known key{_suggestion(str(loc[-1]), _keys_at(model, loc[:-1]))}")
     if kind == "missing":
         return Problem(file, field, "is missing")
     if kind == "too_short":
@@ -91,7 +89,7 @@ def _own(field: str, value: object, text: str, file: str) -> Problem:
 
 
 def _written(loc: tuple[int | str, ...], raw: object) -> tuple[int | str, ...]:
-    """Cut a place off where the author wrote a plain value: `rate: -5` is at `rate` and not at `rate.value`."""
+    """Cut a place off where a plain value was written: `rate: -5` is at `rate` and not at `rate.value`."""
     node = raw
     for depth, part in enumerate(loc):
         if isinstance(node, dict):

@@ -43,7 +43,10 @@ class Measured:
     samples: int
     why: str | None = None
     interval: tuple[float, float] | None = None
-    """95 % confidence interval of a percentile (order statistics) or a rate (Wilson), where there is one."""
+    """95 % confidence interval of a percentile (order statistics), a rate (Wilson) or a mean, where there is one."""
+    unbounded: bool = False
+    """True when `value` is None because it lies beyond everything that was measured (nothing answered, a percentile
+    among failures, no recovery): a limit from above is broken then, and not without data."""
 
 
 @dataclass(frozen=True, slots=True)

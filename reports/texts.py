@@ -6,11 +6,11 @@ LONGEST = 2000
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
 _PICTURES[0x0D] = ""
 _PICTURES[0x7F] = "\u2421"
-_C1 = {code: "\ufffd" for code in range(0x80, 0xA0)}
+_C1 = dict.fromkeys(range(128, 160), "�")
 # Signs that turn the direction of writing could make a failed line read like another one.
 _BIDI = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
 # No well-formed XML or UTF-8 can hold these.
-_FORBIDDEN = {code: "\ufffd" for code in (*range(0xD800, 0xE000), 0xFFFE, 0xFFFF)}
+_FORBIDDEN = dict.fromkeys((*range(55296, 57344), 65534, 65535), "�")
 _TABLE = {**_PICTURES, **_C1, **_BIDI, **_FORBIDDEN}
 
 

@@ -7,7 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 
 
-
 class EventKind(StrEnum):
     """The kinds of lines in the journal."""
 

@@ -1,0 +1,1 @@
+"""WHO does WHAT? Thin Locust users, and the hand-over of arrivals to whoever is free."""

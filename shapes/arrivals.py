@@ -71,8 +71,7 @@ def spans_of(plan: Plan) -> tuple[PhaseSpan, ...]:
 def unit_process(process: ArrivalProcess, total: float, burstiness: float, seed: int) -> Floats:
     """Return the points of a unit-rate arrival process in [0, total), ascending."""
     if process is ArrivalProcess.UNIFORM:
-        points: Floats = np.arange(np.ceil(max(total - 0.5 - _EDGE, 0.0))) + 0.5
-        return points
+        return np.arange(np.ceil(max(total - 0.5 - _EDGE, 0.0)), dtype=np.float64) + 0.5
     shape = 1.0 if process is ArrivalProcess.POISSON else burstiness
     random = np.random.default_rng(seed)
     last, parts = 0.0, []
@@ -81,8 +80,8 @@ def unit_process(process: ArrivalProcess, total: float, burstiness: float, seed:
         block = last + np.cumsum(random.gamma(shape, 1 / shape, size=4096))
         parts.append(block)
         last = float(block[-1])
-    points = np.concatenate(parts) if parts else np.empty(0)
-    return points[points < total]
+    drawn: Floats = np.concatenate(parts) if parts else np.empty(0)
+    return drawn[drawn < total]
 
 
 def assign(shares: Sequence[float], count: int) -> NDArray[np.int32]:

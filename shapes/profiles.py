@@ -58,38 +58,38 @@ class PlanShape(LoadTestShape):
 class BaselineShape(PlanShape):
     """10 RPS for 5 minutes."""
 
-    phases = (Phase(name="baseline", shape="baseline", rate=10, duration="5m"),)  # type: ignore[arg-type]  # parsed
+    phases = (Phase(name="baseline", shape="baseline", rate=10, duration="5m"),)
 
 
 class RampShape(PlanShape):
     """10 to 50 RPS over 10 minutes."""
 
-    phases = (Phase(name="ramp", shape="ramp", rate={"from": 10, "to": 50}, duration="10m"),)  # type: ignore[arg-type]  # parsed
+    phases = (Phase(name="ramp", shape="ramp", rate={"from": 10, "to": 50}, duration="10m"),)
 
 
 class SustainedShape(PlanShape):
     """50 RPS for 30 minutes."""
 
-    phases = (Phase(name="sustained", shape="sustained", rate=50, duration="30m"),)  # type: ignore[arg-type]  # parsed
+    phases = (Phase(name="sustained", shape="sustained", rate=50, duration="30m"),)
 
 
 class SpikeShape(PlanShape):
     """50 RPS, a burst to 150 RPS, and back to 50, over 5 minutes."""
 
-    phases = (Phase(name="spike", shape="spike", rate={"base": 50, "peak": 150}, duration="5m"),)  # type: ignore[arg-type]  # parsed
+    phases = (Phase(name="spike", shape="spike", rate={"base": 50, "peak": 150}, duration="5m"),)
 
 
 class SoakShape(PlanShape):
     """50 RPS for 4 hours."""
 
-    phases = (Phase(name="soak", shape="soak", rate=50, duration="4h"),)  # type: ignore[arg-type]  # parsed
+    phases = (Phase(name="soak", shape="soak", rate=50, duration="4h"),)
 
 
 class StressShape(PlanShape):
     """50 to 300 RPS upward in six steps over 15 minutes."""
 
     phases = (
-        Phase(name="stress", shape="stress", rate={"from": 50, "to": 300, "steps": 6}, duration="15m"),  # type: ignore[arg-type]  # parsed
+        Phase(name="stress", shape="stress", rate={"from": 50, "to": 300, "steps": 6}, duration="15m"),
     )
 
 

@@ -1,8 +1,8 @@
 """What the simulated model says: deterministic answers, right where a prompt has a right answer.
 
-A load test grades answers, so a question with one answer (arithmetic, capitals, counting, repeating, number words, JSON
-with given keys) gets it; everything else gets fluent text about the words of the prompt, made by `prose.py`. The same
-prompt and seed always give the same answer.
+A load test grades answers, so a question with one answer (arithmetic, capitals, counting, repeating, number
+words, JSON with given keys) gets it; everything else gets fluent text about the words of the prompt, made by
+`prose.py`. The same prompt and seed always give the same answer.
 """
 
 from __future__ import annotations
@@ -19,22 +19,28 @@ MAX_LISTED = 2000
 
 CAPITALS = {
     "argentina": "Buenos Aires", "australia": "Canberra", "austria": "Vienna", "belgium": "Brussels",
-    "brazil": "Brasília", "canada": "Ottawa", "chile": "Santiago", "china": "Beijing", "colombia": "Bogotá",
-    "czech republic": "Prague", "denmark": "Copenhagen", "egypt": "Cairo", "finland": "Helsinki", "france": "Paris",
-    "germany": "Berlin", "greece": "Athens", "hungary": "Budapest", "iceland": "Reykjavik", "india": "New Delhi",
-    "indonesia": "Jakarta", "ireland": "Dublin", "israel": "Jerusalem", "italy": "Rome", "japan": "Tokyo",
-    "kenya": "Nairobi", "mexico": "Mexico City", "morocco": "Rabat", "netherlands": "Amsterdam",
-    "new zealand": "Wellington", "nigeria": "Abuja", "norway": "Oslo", "peru": "Lima", "poland": "Warsaw",
-    "portugal": "Lisbon", "romania": "Bucharest", "russia": "Moscow", "south korea": "Seoul", "spain": "Madrid",
-    "sweden": "Stockholm", "switzerland": "Bern", "thailand": "Bangkok", "turkey": "Ankara", "ukraine": "Kyiv",
-    "united kingdom": "London", "united states": "Washington, D.C.", "usa": "Washington, D.C.", "vietnam": "Hanoi",
+    "brazil": "Brasília", "canada": "Ottawa", "chile": "Santiago", "china": "Beijing",
+    "colombia": "Bogotá", "czech republic": "Prague", "denmark": "Copenhagen", "egypt": "Cairo",
+    "finland": "Helsinki", "france": "Paris", "germany": "Berlin", "greece": "Athens",
+    "hungary": "Budapest", "iceland": "Reykjavik", "india": "New Delhi", "indonesia": "Jakarta",
+    "ireland": "Dublin", "israel": "Jerusalem", "italy": "Rome", "japan": "Tokyo", "kenya": "Nairobi",
+    "mexico": "Mexico City", "morocco": "Rabat", "netherlands": "Amsterdam", "new zealand": "Wellington",
+    "nigeria": "Abuja", "norway": "Oslo", "peru": "Lima", "poland": "Warsaw", "portugal": "Lisbon",
+    "romania": "Bucharest", "russia": "Moscow", "south korea": "Seoul", "spain": "Madrid",
+    "sweden": "Stockholm", "switzerland": "Bern", "thailand": "Bangkok", "turkey": "Ankara",
+    "ukraine": "Kyiv", "united kingdom": "London", "united states": "Washington, D.C.",
+    "usa": "Washington, D.C.", "vietnam": "Hanoi",
 }  # fmt: skip
 
+WITH_ARTICLE = frozenset({"usa", "united states", "united kingdom", "netherlands", "czech republic"})
+COUNTED = frozenset({"age", "count", "id", "year", "score", "total", "quantity", "price"})
+"""JSON keys whose values are numbers even when the prompt does not say so."""
+
 _UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 NUMBER_WORDS = {word: value for value, word in enumerate(_UNITS)} | {
     word: 20 + 10 * place for place, word in enumerate(_TENS)
 }
@@ -44,22 +50,37 @@ OPERATORS = {
     "plus": "+", "minus": "-", "−": "-", "–": "-", "times": "*", "multiplied by": "*", "×": "*", "x": "*",
     "divided by": "/", "÷": "/",
 }  # fmt: skip
-_OPERATOR = r"(?:\s*[+*/×÷−–]\s*|\s+[-x]\s+|(?<=\d)-(?=\d)|\s+(?:plus|minus|times|multiplied by|divided by)\s+)"
+_OPERATOR = (
+    r"(?:\s*[+*/×÷−–]\s*|\s+[-x]\s+|(?<=\d)-(?=\d)|\s+(?:plus|minus|times|multiplied by|divided by)\s+)"
+)
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _SUM = re.compile(rf"(?<![\w.]){_NUMBER}(?:{_OPERATOR}{_NUMBER})+(?![\w])", re.IGNORECASE)
+_IN_WORDS = tuple(
+    (re.compile(rf"\b{words} ({_NUMBER}) (?:and|by|to|from) ({_NUMBER})", re.IGNORECASE), operator)
+    for words, operator in (
+        (r"(?:sum of|add)", "+"),
+        (r"(?:difference (?:of|between))", "-"),
+        (r"(?:product of|multiply)", "*"),
+        (r"(?:quotient of|divide)", "/"),
+    )
+)
 _ASKS_FOR_SUM = re.compile(
-    r"\b(?:what is|what's|what does|calculate|compute|how much|evaluate|solve|work out|result|add|sum|answer)\b|=",
+    r"\b(?:what is|what's|what does|calculate|compute|how much|evaluate|solve|work out|result|add|sum)\b"
+    r"|\banswer\b|=",
     re.IGNORECASE,
 )
 _TERSE = re.compile(
     r"\b(?:only|just)\b[^.]*\b(?:number|result|answer|digits?|value|name|city|word|capital)\b|\bone word\b"
-    r"|\b(?:number|result|answer|digits?|value|name|city|word|capital) (?:only|alone)\b|without (?:any )?explanation",
+    r"|\b(?:number|result|answer|digits?|value|name|city|word|capital) (?:only|alone)\b"
+    r"|without (?:any )?explanation",
     re.IGNORECASE,
 )
 _EXACT = re.compile(
-    r"\b(?:(?:reply|respond|answer|say|output|write|return)\s+(?:(?:with|only|just)\s+)*(?:exactly|verbatim)"
+    r"\b(?:(?:reply|respond|answer|say|output|write|return)\s+(?:(?:with|only|just)\s+)*"
+    r"(?:exactly|verbatim|(?:only )?the (?:single |one )?word)"
     r"|repeat\s+(?:exactly|verbatim|after me))"
-    r"(?:\s+(?:the|this|these|following|one|single|word|words|phrase|text|sentence|and nothing else))*\s*[:,]?\s+(.+)",
+    r"(?:\s+(?:the|this|these|following|one|single|words?|phrase|text|sentence|and nothing else))*"
+    r"\s*[:,]?\s+(.+)",
     re.IGNORECASE | re.DOTALL,
 )
 _CAPITAL = re.compile(r"\bcapital(?: city)? of (?:the )?([a-z]+(?: [a-z]+)?)", re.IGNORECASE)
@@ -111,7 +132,7 @@ def _capital(prompt: str) -> str | None:
             if _TERSE.search(prompt):
                 return city
             country = "USA" if name == "usa" else name.title()
-            the = "the " if name in {"usa", "united states", "united kingdom", "netherlands", "czech republic"} else ""
+            the = "the " if name in WITH_ARTICLE else ""
             return f"The capital of {the}{country} is {city}" + ("" if city.endswith(".") else ".")
     return None
 
@@ -156,6 +177,8 @@ def _value_of(words: list[str]) -> str:
 
 
 def _sum(prompt: str) -> str | None:
+    for pattern, operator in _IN_WORDS:
+        prompt = pattern.sub(rf"what is \1 {operator} \2", prompt)
     match = _SUM.search(prompt)
     if match is None or not _ASKS_FOR_SUM.search(prompt):
         return None
@@ -192,11 +215,12 @@ def _json(prompt: str, seed: int) -> str | None:
 def _value_for(key: str, kind: str, prompt: str, seed: int) -> object:
     number = (sum(map(ord, key)) + seed) % 90 + 10
     makers: dict[str, Callable[[], object]] = {
-        "int": lambda: number, "integer": lambda: number, "number": lambda: number, "float": lambda: number / 10,
+        "int": lambda: number, "integer": lambda: number, "number": lambda: number,
+        "float": lambda: number / 10,
         "bool": lambda: number % 2 == 0, "boolean": lambda: number % 2 == 0,
         "array": lambda: key_words(prompt)[:3], "list": lambda: key_words(prompt)[:3],
         "object": lambda: {"name": key}, "null": lambda: None,
     }  # fmt: skip
-    guess = "integer" if key.lower() in {"age", "count", "id", "year", "score", "total", "quantity", "price"} else ""
+    guess = "integer" if key.lower() in COUNTED else ""
     maker = makers.get(kind or guess)
     return maker() if maker else f"{key.replace('_', ' ')} value"

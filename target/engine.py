@@ -1,22 +1,28 @@
-"""The simulated inference engine: continuous batching over a fixed number of slots, fed by a bounded FIFO queue.
+"""The simulated inference engine: continuous batching over a fixed number of slots, fed by a bounded FIFO
+queue.
 
-One task runs the engine in steps. At the start of a step free slots are filled from the queue; at its end every
-sequence in the batch gets one token. With `b` = decode_base_ms, `s` = decode_per_seq_ms, `p` = prefill_us_per_token,
-`k` sequences in the batch and `A` prompt tokens newly admitted, a step takes
+One task runs the engine in steps. At the start of a step free slots are filled from the queue; at its end
+every sequence in the batch gets one token. With `b` = decode_base_ms, `s` = decode_per_seq_ms, `p` =
+prefill_us_per_token, `k` sequences in the batch and `A` prompt tokens newly admitted, a step takes
 
     step = b + s*k + p*A
 
-Prefill therefore delays the whole batch, as it does in a real engine without chunked prefill. For requests of `P`
-prompt tokens and `N` output tokens on `S` slots the engine saturates at
+Prefill therefore delays the whole batch, as it does in a real engine without chunked prefill. For requests of
+`P` prompt tokens and `N` output tokens on `S` slots the engine saturates at
 
     capacity [requests/s] = 1 / (N * (b + s*S) / S + p*P)          output tokens/s = N * capacity
 
-because each slot is refilled every N steps, so S/N prompts are prefilled per step. With the defaults (64 slots, 8 ms,
-0.1 ms, 20 us), P = 40 and N = 20 that is 189 requests/s or 3800 tokens/s. Below saturation, at `x` requests/s, the
-batch settles at k = x*N*step, hence step = (b + s*0) / (1 - s*x*N - p*P*x/step): about 10 ms at 75 requests/s.
+because each slot is refilled every N steps, so S/N prompts are prefilled per step. With the defaults (64
+slots, 8 ms, 0.1 ms, 20 us), P = 40 and N = 20 that is 189 requests/s or 3800 tokens/s. Below saturation, at
+`x` requests/s, the batch settles at k = x*N*step and A = x*P*step, hence
 
-Steps are paced on absolute times: a late wake-up shortens the next sleep and does not add up. Only when the process was
-kept from running for longer than `LATE_LIMIT_S` is the clock set anew, since a real engine cannot catch up either.
+    step = b / (1 - x*(s*N + p*P))          about 10 ms, with 15 sequences, at 75 requests/s
+
+A request that finds a free slot has its first token after one to two steps and its last N - 1 steps later.
+
+Steps are paced on absolute times: a late wake-up shortens the next sleep and does not add up. Only when the
+process was kept from running for longer than `LATE_LIMIT_S` is the clock set anew, since a real engine cannot
+catch up either.
 """
 
 from __future__ import annotations
@@ -32,8 +38,8 @@ from .options import EngineOptions
 LATE_LIMIT_S = 0.1
 
 
-class Refused(Exception):
-    """The engine takes no further request: `status` 429 (queue full) or 503 (stopping), retry after some seconds."""
+class RefusedError(Exception):
+    """The engine takes no further request: `status` 429 (queue full) or 503 (stopping)."""
 
     def __init__(self, status: int, code: str, message: str, retry_after_s: int) -> None:
         super().__init__(message)
@@ -45,7 +51,7 @@ class Refused(Exception):
 class Generation:
     """One sequence in the engine, from submission to its last token or its cancellation."""
 
-    __slots__ = ("_waiter", "cancelled", "first_token_at", "produced", "prompt_tokens", "wanted")
+    __slots__ = ("_target", "_waiter", "cancelled", "first_token_at", "produced", "prompt_tokens", "wanted")
 
     def __init__(self, prompt_tokens: int, wanted: int) -> None:
         self.prompt_tokens = prompt_tokens
@@ -54,6 +60,7 @@ class Generation:
         self.cancelled = False
         # Monotonic seconds before which no token comes out (fault `slow_first_token`).
         self.first_token_at = 0.0
+        self._target = 0
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -63,6 +70,7 @@ class Generation:
 
     async def reach(self, count: int) -> int:
         """Wait until `count` tokens exist (or all of them, or the cancellation) and return how many exist."""
+        self._target = count
         while self.produced < count and not self.finished:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -71,10 +79,16 @@ class Generation:
     def cancel(self) -> None:
         """Give the slot or the place in the queue back at the next step; wakes whoever waits."""
         self.cancelled = True
-        self.wake()
+        self._wake()
 
-    def wake(self) -> None:
-        """Let a waiting `reach` look again."""
+    def advance(self) -> None:
+        """One token more; called by the engine at the end of a step."""
+        self.produced += 1
+        # Whoever waits for a later token sleeps on: one wake-up per event, not per token.
+        if self.produced >= self._target or self.produced >= self.wanted:
+            self._wake()
+
+    def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -127,9 +141,9 @@ class Engine:
             generation.cancel()
 
     def submit(self, prompt_tokens: int, wanted: int) -> Generation:
-        """Queue one request of `prompt_tokens` that wants `wanted` tokens; raises `Refused`."""
+        """Queue one request of `prompt_tokens` that wants `wanted` tokens; raises `RefusedError`."""
         if self._stopping:
-            raise Refused(503, "server_stopping", "The server is shutting down.", 1)
+            raise RefusedError(503, "server_stopping", "The server is shutting down.", 1)
         # Free slots are filled at the next step, so as many waiters are not a queue yet.
         free = self.options.slots - len(self._running)
         if len(self._waiting) - free >= self.options.queue_limit:
@@ -138,7 +152,7 @@ class Engine:
             if len(self._waiting) - free >= self.options.queue_limit:
                 self.rejected_total += 1
                 message = f"The queue is full: {len(self._waiting)} requests are waiting. Retry later."
-                raise Refused(429, "queue_full", message, self._retry_after_s(wanted))
+                raise RefusedError(429, "queue_full", message, self._retry_after_s(wanted))
         generation = Generation(prompt_tokens, wanted)
         slow = self._faults.get("slow_first_token")
         if slow is not None:
@@ -199,9 +213,8 @@ class Engine:
                 still.append(generation)
                 continue
             if generation.produced < generation.wanted:
-                generation.produced += 1
+                generation.advance()
                 self.output_tokens_total += 1
             if generation.produced < generation.wanted:
                 still.append(generation)
-            generation.wake()
         self._running = still

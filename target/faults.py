@@ -1,8 +1,8 @@
 """Faults on demand: what can be switched on, with which parameters, and what is on now.
 
-`PARAMETERS` is the whole contract. A fault is switched on with PUT /faults and a flat body,
-`{"kind": "latency", "ms": 200, "duration_s": 30}`; putting a kind again replaces it. Random faults draw from a generator
-that is seeded anew at each PUT, so a test sees the same sequence of failures every time.
+`PARAMETERS` is the whole contract. A fault is switched on with PUT /faults and a flat body, `{"kind":
+"latency", "ms": 200, "duration_s": 30}`; putting a kind again replaces it. Random faults draw from a
+generator that is seeded anew at each PUT, so a test sees the same sequence of failures every time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SCOPES = ("all", "llm", "crud")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a fault: a number within [low, high] or one of `choices`; `default` None means required."""
+    """One parameter of a fault: a number from low to high, or one of `choices`; no default: required."""
 
     default: float | str | None = None
     low: float = 0.0
@@ -53,7 +53,11 @@ DURATION = Parameter(low=0.001, high=1e6)
 PARAMETERS: dict[str, dict[str, Parameter]] = {
     "latency": {"ms": Parameter(), "jitter_ms": Parameter(default=0.0), "scope": _SCOPE},
     "stall": {"seconds": Parameter(low=0.001, high=3600)},
-    "errors": {"rate": _RATE, "status": Parameter(default=500, low=400, high=599, whole=True), "scope": _SCOPE},
+    "errors": {
+        "rate": _RATE,
+        "status": Parameter(default=500, low=400, high=599, whole=True),
+        "scope": _SCOPE,
+    },
     "reject": {"rate": _RATE},
     "drop_stream": {"rate": _RATE},
     "truncate_stream": {"rate": _RATE},
@@ -71,7 +75,7 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
 }
 
 
-class BadFault(Exception):
+class BadFaultError(Exception):
     """A fault that cannot be switched on; `problems` holds one mapping per wrong field."""
 
     def __init__(self, problems: list[dict[str, object]]) -> None:
@@ -82,7 +86,9 @@ class BadFault(Exception):
 class Fault:
     """One fault that is on."""
 
-    def __init__(self, kind: str, values: Mapping[str, float | str], duration_s: float | None, seed: int) -> None:
+    def __init__(
+        self, kind: str, values: Mapping[str, float | str], duration_s: float | None, seed: int
+    ) -> None:
         self.kind = kind
         self.values = dict(values)
         self.duration_s = duration_s
@@ -111,7 +117,9 @@ class Fault:
 
     def describe(self) -> dict[str, object]:
         """The fault as GET /faults shows it."""
-        left = None if self.duration_s is None else max(0.0, self.started + self.duration_s - time.monotonic())
+        left = (
+            None if self.duration_s is None else max(0.0, self.started + self.duration_s - time.monotonic())
+        )
         return {"kind": self.kind, **self.values, "remaining_s": left, "strikes": self.strikes}
 
 
@@ -136,12 +144,12 @@ class Faults:
         fault = self._active.get(kind)
         return fault is not None and fault.strikes_now()
 
-    def describe(self) -> list[dict[str, object]]:
+    def active(self) -> list[Fault]:
         """Every fault that is on."""
-        return [fault.describe() for fault in self._active.values()]
+        return list(self._active.values())
 
     def put(self, body: object) -> Fault:
-        """Switch a fault on from the body of a request; raises `BadFault`."""
+        """Switch a fault on from the body of a request; raises `BadFaultError`."""
         kind, values, duration_s = checked(body)
         self.clear(kind)
         fault = Fault(kind, values, duration_s, self._seed)
@@ -187,33 +195,39 @@ class Faults:
 
 
 def checked(body: object) -> tuple[str, dict[str, float | str], float | None]:
-    """Kind, parameter values and duration in seconds of a fault request; raises `BadFault` naming each wrong field."""
+    """Kind, parameter values and duration in seconds; raises `BadFaultError` with each wrong field."""
     if not isinstance(body, dict):
-        raise BadFault([_problem("body", body, 'an object such as {"kind": "latency", "ms": 200}')])
+        raise BadFaultError([_problem("body", body, 'an object such as {"kind": "latency", "ms": 200}')])
     kind = body.get("kind")
     if not isinstance(kind, str) or kind not in PARAMETERS:
         problem = _problem("kind", kind, "one of " + ", ".join(PARAMETERS))
         close = difflib.get_close_matches(str(kind), PARAMETERS, n=3, cutoff=0.4)
-        raise BadFault([problem | {"suggestions": close}])
+        raise BadFaultError([problem | {"suggestions": close}])
     known = PARAMETERS[kind]
     problems: list[dict[str, object]] = []
     values: dict[str, float | str] = {}
     for name, parameter in known.items():
         value = body.get(name, parameter.default)
         if parameter.accepts(value):
-            values[name] = value
+            values[name] = value if isinstance(value, str) else float(str(value))
         else:
             problems.append(_problem(name, value, parameter.allowed(), missing=name not in body))
     duration = body.get("duration_s")
     if duration is not None and not DURATION.accepts(duration):
         problems.append(_problem("duration_s", duration, DURATION.allowed()))
-    for name in body.keys() - known.keys() - {"kind", "duration_s"}:
-        problems.append(_problem(name, body[name], "only " + ", ".join(["kind", *known, "duration_s"])))
+    only = "only " + ", ".join(["kind", *known, "duration_s"])
+    unknown = body.keys() - known.keys() - {"kind", "duration_s"}
+    problems.extend(_problem(str(name), body[name], only) for name in sorted(unknown))
     if problems:
-        raise BadFault(problems)
+        raise BadFaultError(problems)
     return kind, values, duration
 
 
 def _problem(field: str, value: object, allowed: str, missing: bool = False) -> dict[str, object]:
     said = "is required" if missing else f"got {value!r}"
-    return {"field": field, "value": value, "allowed": allowed, "message": f"{field} {said}; allowed: {allowed}"}
+    return {
+        "field": field,
+        "value": value,
+        "allowed": allowed,
+        "message": f"{field} {said}; allowed: {allowed}",
+    }

@@ -30,7 +30,8 @@ class MemoryHog:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        # Own mappings instead of bytes objects: closing them lowers the resident size at once, on every allocator.
+        # Own mappings instead of bytes objects: closing them lowers the resident size at once, on every
+        # allocator.
         for block in self._blocks:
             block.close()
         self._blocks.clear()

@@ -17,7 +17,7 @@ DEFAULT_MODELS = ("mixtral-8x7b", "hermes-2", "openchat-3.5", "phi-3-mini")
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """Size and speed of the simulated inference engine; `engine.py` gives the capacity that follows from them."""
+    """Size and speed of the simulated engine; `engine.py` gives the capacity that follows from them."""
 
     slots: int
     queue_limit: int
@@ -90,7 +90,7 @@ def is_loopback(host: str) -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m target",
-        description="The embedded platform under test. Prints one JSON line with its url and pid when it serves.",
+        description="The embedded platform under test. Prints one JSON line, url and pid, when it serves.",
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -102,21 +102,40 @@ def _parser() -> argparse.ArgumentParser:
         "--database",
         type=_database_url,
         default=LOCAL_DATABASE,
-        help="sqlite+aiosqlite:///PATH or postgresql://USER@HOST/NAME; empty: a private file, removed at exit",
+        help="sqlite+aiosqlite:///PATH or postgresql://USER@HOST/NAME; empty: a private file, gone at exit",
     )
     add("--exit-with-parent", action="store_true", help="exit when standard input reaches its end")
     add("--seed", type=_whole(0, 2**63 - 1), default=1, help="seed of answers, seeded rows and random faults")
     add("--seed-runs", type=_whole(0, 1_000_000), default=300, help="evaluation runs present at the start")
     add("--models", default=",".join(DEFAULT_MODELS), help="model names listed, separated by commas")
-    add("--strict-models", action="store_true", help="refuse a model that is not listed (404) instead of serving it")
+    add(
+        "--strict-models",
+        action="store_true",
+        help="refuse a model that is not listed (404) instead of serving it",
+    )
     add("--tokens-per-event", type=_whole(1, 1000), default=1, help="tokens in one streamed event")
     add("--keep-alive-s", type=_whole(1, 86400), default=75, help="seconds an idle connection stays open")
-    add("--stop-grace-s", type=_whole(0, 600), default=1, help="seconds open requests get to finish after SIGTERM")
+    add(
+        "--stop-grace-s",
+        type=_whole(0, 600),
+        default=1,
+        help="seconds open requests get to finish after SIGTERM",
+    )
     add("--slots", type=_whole(1, 100_000), default=64, help="sequences decoded together")
     add("--queue-limit", type=_whole(0, 1_000_000), default=256, help="requests that may wait; more get 429")
     add("--prefill-us-per-token", type=_number(0), default=20.0, help="microseconds per prompt token")
-    add("--decode-base-ms", type=_number(0.1), default=8.0, help="milliseconds of one decode step, empty batch")
-    add("--decode-per-seq-ms", type=_number(0), default=0.1, help="milliseconds added per sequence in the batch")
+    add(
+        "--decode-base-ms",
+        type=_number(0.1),
+        default=8.0,
+        help="milliseconds of one decode step, empty batch",
+    )
+    add(
+        "--decode-per-seq-ms",
+        type=_number(0),
+        default=0.1,
+        help="milliseconds added per sequence in the batch",
+    )
     return parser
 
 

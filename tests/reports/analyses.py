@@ -115,14 +115,39 @@ def accounting(scheduled: int, lost: int = 0, **failures: int) -> Accounting:
 def metrics(count: int, rate: float, level: float, llm: bool, slow: float = 1.0) -> dict[str, Measured]:
     """Return every catalogued metric of a phase or group, some of them missing."""
     spread = {"mean": 0.8, "p50": 0.7, "p90": 1.2, "p95": 1.5, "p99": 2.4, "p999": 4.0, "max": 6.3}
-    base = {"latency": level, "service": level * 0.97, "lag": 0.9, "ttft": level / 3, "ttft_due": level / 2.9,
-            "ttfo": level / 2.8, "icl": 14.0, "icl_max": 61.0, "tpot": 13.2, "norm_tpot": 18.0, "adj": level}
+    base = {
+        "latency": level,
+        "service": level * 0.97,
+        "lag": 0.9,
+        "ttft": level / 3,
+        "ttft_due": level / 2.9,
+        "ttfo": level / 2.8,
+        "icl": 14.0,
+        "icl_max": 61.0,
+        "tpot": 13.2,
+        "norm_tpot": 18.0,
+        "adj": level,
+    }
     singles: dict[str, float | bool] = {
-        "offered_rps": rate, "throughput_rps": rate * 0.996, "goodput_rps": rate * 0.97,
-        "success_rate": 0.99962, "error_rate": 0.00038, "availability": 1.0, "scheduled": count, "dropped": 3,
-        "stability_score": 0.983, "stable_performance": True, "output_tokens_per_s": rate * 61,
-        "input_tokens_per_s": rate * 180, "tokens_per_event": 1.02, "quality_mean": 0.953, "cpu_cores_mean": 5.1,
-        "cpu_cores_max": 7.9, "memory_max_bytes": 3.41e9, "memory_growth": 0.013, "stable_utilisation": True,
+        "offered_rps": rate,
+        "throughput_rps": rate * 0.996,
+        "goodput_rps": rate * 0.97,
+        "success_rate": 0.99962,
+        "error_rate": 0.00038,
+        "availability": 1.0,
+        "scheduled": count,
+        "dropped": 3,
+        "stability_score": 0.983,
+        "stable_performance": True,
+        "output_tokens_per_s": rate * 61,
+        "input_tokens_per_s": rate * 180,
+        "tokens_per_event": 1.02,
+        "quality_mean": 0.953,
+        "cpu_cores_mean": 5.1,
+        "cpu_cores_max": 7.9,
+        "memory_max_bytes": 3.41e9,
+        "memory_growth": 0.013,
+        "stable_utilisation": True,
     }
     found: dict[str, Measured] = {}
     for name, metric in METRICS.items():
@@ -147,16 +172,32 @@ def phases(slow: float = 1.0) -> list[PhaseResult]:
         failures = {"http_error": count // 900, "timeout": count // 4000, "dropped": 3 if slow > 1 else 0}
         shape = "constant" if name != "ramp" else "ramp"
         late = slow if name == "sustained" else 1.0
-        results.append(PhaseResult(name, shape, False, start, end, True, _LOADS[name], accounting(count, **failures),
-                                   metrics(count, rate, 240 + rate * 2, True, late)))
+        results.append(
+            PhaseResult(
+                name,
+                shape,
+                False,
+                start,
+                end,
+                True,
+                _LOADS[name],
+                accounting(count, **failures),
+                metrics(count, rate, 240 + rate * 2, True, late),
+            )
+        )
     return results
 
 
 def groups() -> tuple[list[GroupResult], list[GroupResult]]:
     """Return scenarios and requests."""
     requests = [
-        GroupResult(scenario, name, protocol, accounting(40_000 // (n + 1), http_error=n * 7, timeout=n),
-                    metrics(40_000 // (n + 1), 22.0 / (n + 1), 400.0 / (n + 1), protocol == "llm"))
+        GroupResult(
+            scenario,
+            name,
+            protocol,
+            accounting(40_000 // (n + 1), http_error=n * 7, timeout=n),
+            metrics(40_000 // (n + 1), 22.0 / (n + 1), 400.0 / (n + 1), protocol == "llm"),
+        )
         for n, (scenario, name, protocol) in enumerate(_NAMES)
     ]
     scenarios = [replace(r, name=None) for r in requests if r.name and (r.protocol != "http" or "{" in r.name)]
@@ -181,34 +222,58 @@ def timeline(points: int = 540, length_s: float = 2700.0, slow: float = 1.0, see
     base = [(240 + offered(t) * 2) * k for t, k in zip(times, trouble, strict=True)]
     failed = [max(0.0, rng.gauss(0.02, 0.05) + (k - 1) * 2) for k in trouble]
     return Timeline(
-        0.0, step, points,
-        load=[line("offered", "offered", "rps", [offered(t) for t in times]),
-              line("achieved", "achieved", "rps", [noisy(offered(t), 0.02) - f for t, f in zip(times, failed, strict=True)]),
-              line("failed", "failed", "rps", list(failed)),
-              line("dropped", "dropped", "rps", [max(0.0, (k - 1.6)) for k in trouble])],
-        latency=[line(k, k, "ms", [None if rng.random() < 0.004 else noisy(b * f, n) for b in base])
-                 for k, f, n in (("p50", 0.7, 0.03), ("p95", 1.5, 0.06), ("p99", 2.4, 0.1), ("max", 4.5, 0.25))],
-        in_flight=[line("in_flight", "in flight", "count", [float(round(noisy(offered(t) * b / 1000))) for t, b in zip(times, base, strict=True)])],
-        failures=[line("http_error", "HTTP error", "rps", [f * 0.8 for f in failed]),
-                  line("timeout", "timeout", "rps", [f * 0.2 if f > 0.1 else 0.0 for f in failed])],
-        llm=[line("ttft_due_p95", "TTFT p95 (due)", "ms", [noisy(b * 0.5) for b in base]),
-             line("icl_p95", "inter-chunk p95", "ms", [noisy(18.0 * k, 0.1) for k in trouble]),
-             line("output_tokens_per_s", "output tokens", "tokens/s", [noisy(offered(t) * 61, 0.04) for t in times])],
-        websocket=[line("message_latency_p95", "message latency p95", "ms", [noisy(4.2, 0.2) for _ in times]),
-                   line("messages", "messages", "1/s", [noisy(40.0, 0.03) for _ in times]),
-                   line("connections", "connections", "count", [20.0 for _ in times])],
-        resources=[line("target.cpu_cores", "target CPU", "cores", [noisy(offered(t) / 9) for t in times]),
-                   line("target.rss_bytes", "target memory", "bytes", [3.1e9 + t * 4e4 for t in times]),
-                   line("host.cpu_cores", "host CPU", "cores", [noisy(offered(t) / 7 + 1) for t in times]),
-                   line("host.memory_bytes", "host memory used", "bytes", [6.1e10 + t * 1e5 for t in times]),
-                   line("generator.cpu_cores", "generator CPU", "cores", [noisy(offered(t) / 80) for t in times]),
-                   line("generator.loop_lag_ms", "event loop lag", "ms", [abs(noisy(1.1, 0.5)) for _ in times])],
+        0.0,
+        step,
+        points,
+        load=[
+            line("offered", "offered", "rps", [offered(t) for t in times]),
+            line(
+                "achieved", "achieved", "rps", [noisy(offered(t), 0.02) - f for t, f in zip(times, failed, strict=True)]
+            ),
+            line("failed", "failed", "rps", list(failed)),
+            line("dropped", "dropped", "rps", [max(0.0, (k - 1.6)) for k in trouble]),
+        ],
+        latency=[
+            line(k, k, "ms", [None if rng.random() < 0.004 else noisy(b * f, n) for b in base])
+            for k, f, n in (("p50", 0.7, 0.03), ("p95", 1.5, 0.06), ("p99", 2.4, 0.1), ("max", 4.5, 0.25))
+        ],
+        in_flight=[
+            line(
+                "in_flight",
+                "in flight",
+                "count",
+                [float(round(noisy(offered(t) * b / 1000))) for t, b in zip(times, base, strict=True)],
+            )
+        ],
+        failures=[
+            line("http_error", "HTTP error", "rps", [f * 0.8 for f in failed]),
+            line("timeout", "timeout", "rps", [f * 0.2 if f > 0.1 else 0.0 for f in failed]),
+        ],
+        llm=[
+            line("ttft_due_p95", "TTFT p95 (due)", "ms", [noisy(b * 0.5) for b in base]),
+            line("icl_p95", "inter-chunk p95", "ms", [noisy(18.0 * k, 0.1) for k in trouble]),
+            line("output_tokens_per_s", "output tokens", "tokens/s", [noisy(offered(t) * 61, 0.04) for t in times]),
+        ],
+        websocket=[
+            line("message_latency_p95", "message latency p95", "ms", [noisy(4.2, 0.2) for _ in times]),
+            line("messages", "messages", "1/s", [noisy(40.0, 0.03) for _ in times]),
+            line("connections", "connections", "count", [20.0 for _ in times]),
+        ],
+        resources=[
+            line("target.cpu_cores", "target CPU", "cores", [noisy(offered(t) / 9) for t in times]),
+            line("target.rss_bytes", "target memory", "bytes", [3.1e9 + t * 4e4 for t in times]),
+            line("host.cpu_cores", "host CPU", "cores", [noisy(offered(t) / 7 + 1) for t in times]),
+            line("host.memory_bytes", "host memory used", "bytes", [6.1e10 + t * 1e5 for t in times]),
+            line("generator.cpu_cores", "generator CPU", "cores", [noisy(offered(t) / 80) for t in times]),
+            line("generator.loop_lag_ms", "event loop lag", "ms", [abs(noisy(1.1, 0.5)) for _ in times]),
+        ],
     )
 
 
 def _judged(criterion: Criterion, value: float | bool | None, **more: object) -> CriterionResult:
-    measured = Measured(value, 90_000 if value is not None else 0, None if value is not None else str(more["why"]),
-                        more.get("interval"))  # type: ignore[arg-type]
+    measured = Measured(
+        value, 90_000 if value is not None else 0, None if value is not None else str(more["why"]), more.get("interval")
+    )  # type: ignore[arg-type]
     state, margin = more["state"], more.get("margin")
     assert isinstance(state, State)
     return CriterionResult(criterion, measured, state, margin, bool(more.get("close")), str(more.get("reason", "")))  # type: ignore[arg-type]
@@ -221,29 +286,65 @@ def criteria(plan: Plan, verdict: Verdict) -> list[CriterionResult]:
     late = State.FAIL if bad else State.PASS
     return [
         _judged(limits[0], 431.0, state=State.PASS, margin=0.7845, reason="mean latency 431 ms, limit 2 s"),
-        _judged(limits[1], 912.4 if bad else 541.2, state=late, margin=-0.52 if bad else 0.098,
-                interval=(884.0, 951.0) if bad else (512.0, 604.0), close=not bad, reason="p95 of latency"),
+        _judged(
+            limits[1],
+            912.4 if bad else 541.2,
+            state=late,
+            margin=-0.52 if bad else 0.098,
+            interval=(884.0, 951.0) if bad else (512.0, 604.0),
+            close=not bad,
+            reason="p95 of latency",
+        ),
         _judged(limits[2], 49.81, state=State.PASS, margin=0.0165, reason="throughput 49.8 RPS"),
-        _judged(limits[3], 500.04 if bad else 171.2, state=late, margin=-0.00008 if bad else 0.66, close=bad,
-                interval=(480.0, 520.0) if bad else (169.0, 174.0), reason="time to first token"),
+        _judged(
+            limits[3],
+            500.04 if bad else 171.2,
+            state=late,
+            margin=-0.00008 if bad else 0.66,
+            close=bad,
+            interval=(480.0, 520.0) if bad else (169.0, 174.0),
+            reason="time to first token",
+        ),
         _judged(limits[4], 0.99962, state=State.PASS, margin=0.0006, interval=(0.99941, 0.99976), reason="success"),
         _judged(limits[5], True, state=State.PASS, reason="stable"),
-        _judged(limits[6], None, state=State.NO_DATA if verdict is Verdict.INVALID else State.PASS,
-                why="the target's process was not found", reason="no data: the target's process was not found")
-        if verdict is Verdict.INVALID else _judged(limits[6], False, state=State.PASS, reason="no leak"),
-        _judged(limits[7], 0.883 if bad else 0.953, state=State.WARN if bad else State.PASS,
-                margin=-0.0189 if bad else 0.0589, interval=(0.87, 0.895) if bad else (0.95, 0.957), reason="quality"),
+        _judged(
+            limits[6],
+            None,
+            state=State.NO_DATA if verdict is Verdict.INVALID else State.PASS,
+            why="the target's process was not found",
+            reason="no data: the target's process was not found",
+        )
+        if verdict is Verdict.INVALID
+        else _judged(limits[6], False, state=State.PASS, reason="no leak"),
+        _judged(
+            limits[7],
+            0.883 if bad else 0.953,
+            state=State.WARN if bad else State.PASS,
+            margin=-0.0189 if bad else 0.0589,
+            interval=(0.87, 0.895) if bad else (0.95, 0.957),
+            reason="quality",
+        ),
     ]
 
 
 def health(broken: bool) -> list[HealthCheck]:
     """Return the checks of the load generator."""
     return [
-        HealthCheck("start lag p99", not broken, "412 ms" if broken else "2.1 ms", "≤ 100 ms",
-                    "use more workers: the generator started requests late"),
+        HealthCheck(
+            "start lag p99",
+            not broken,
+            "412 ms" if broken else "2.1 ms",
+            "≤ 100 ms",
+            "use more workers: the generator started requests late",
+        ),
         HealthCheck("event loop lag p99", True, "3.4 ms", "≤ 100 ms", "use more workers"),
-        HealthCheck("CPU of the busiest process", not broken, "0.99 cores" if broken else "0.61 cores", "≤ 0.95 cores",
-                    "add --processes or another machine: one core is full"),
+        HealthCheck(
+            "CPU of the busiest process",
+            not broken,
+            "0.99 cores" if broken else "0.61 cores",
+            "≤ 0.95 cores",
+            "add --processes or another machine: one core is full",
+        ),
         HealthCheck("arrivals sent", True, "99.99 %", "≥ 99 %", "give the pool more users"),
         HealthCheck("samples kept", True, "111,000 of 111,000", "all", "look for a full disk"),
     ]
@@ -252,18 +353,46 @@ def health(broken: bool) -> list[HealthCheck]:
 def errors() -> list[ErrorGroup]:
     """Return grouped failures, one of them long."""
     return [
-        ErrorGroup("http_error", 503, "503 Service Unavailable: queue is full ({n} waiting)", "ChatUser",
-                   "POST /v1/chat/completions", 112, 1702.0, 2144.0,
-                   '503 Service Unavailable: queue is full (64 waiting) {"error":{"type":"overloaded"}}'),
-        ErrorGroup("timeout", None, "no answer within 30 s", "ChatUser", "POST /v1/chat/completions", 27, 1811.0, 2010.0,
-                   "no answer within 30 s (1 of 211 events received)"),
-        ErrorGroup("bad_content", 200, "stream ended without [DONE]", "ChatUser", "POST /v1/chat/completions", 4, 1850.0,
-                   1861.0, "stream ended without [DONE] after 88 events"),
+        ErrorGroup(
+            "http_error",
+            503,
+            "503 Service Unavailable: queue is full ({n} waiting)",
+            "ChatUser",
+            "POST /v1/chat/completions",
+            112,
+            1702.0,
+            2144.0,
+            '503 Service Unavailable: queue is full (64 waiting) {"error":{"type":"overloaded"}}',
+        ),
+        ErrorGroup(
+            "timeout",
+            None,
+            "no answer within 30 s",
+            "ChatUser",
+            "POST /v1/chat/completions",
+            27,
+            1811.0,
+            2010.0,
+            "no answer within 30 s (1 of 211 events received)",
+        ),
+        ErrorGroup(
+            "bad_content",
+            200,
+            "stream ended without [DONE]",
+            "ChatUser",
+            "POST /v1/chat/completions",
+            4,
+            1850.0,
+            1861.0,
+            "stream ended without [DONE] after 88 events",
+        ),
     ]
 
 
 REASONS = {
-    Verdict.PASS: ["All 8 criteria held; the closest is throughput_rps of sustained: 49.8 RPS, limit ≥ 49.0 RPS (+1.6 %)."],
+    Verdict.PASS: [
+        "All 8 criteria held; the closest is throughput_rps of sustained: 49.8 RPS, limit ≥ 49.0 RPS (+1.6 %)."
+    ],
     Verdict.FAIL: [
         "latency_p95_ms of sustained is 912 ms, limit < 600 ms (52 % over), 90,000 samples.",
         "ttft_due_p95_ms of sustained is 500.04 ms, limit < 500.00 ms, 90,000 samples; the limit lies inside the interval.",
@@ -285,18 +414,41 @@ def analysis(verdict: Verdict = Verdict.PASS, points: int = 540, **changes: obje
         run = run_record(time_scale=0.02, ending=Ending.INTERRUPTED)
         parts[-1] = replace(parts[-1], accounting=accounting(90_000, lost=12, http_error=100))
     scenarios, requests = groups()
-    total = PhaseResult("whole run", "", False, 0.0, 2700.0, True, "", accounting(scheduled, http_error=123, timeout=27),
-                        metrics(scheduled, 41.1, 330.0, True, slow))
+    total = PhaseResult(
+        "whole run",
+        "",
+        False,
+        0.0,
+        2700.0,
+        True,
+        "",
+        accounting(scheduled, http_error=123, timeout=27),
+        metrics(scheduled, 41.1, 330.0, True, slow),
+    )
     result = Analysis(
-        run=run, verdict=verdict, reasons=REASONS[verdict], criteria=criteria(run.plan, verdict),
-        health=health(verdict is Verdict.INVALID), phases=parts, total=total, scenarios=scenarios, requests=requests,
-        errors=errors() if verdict is not Verdict.PASS else errors()[:1], timeline=timeline(points, slow=slow),
-        events=[Event(0.0, EventKind.PHASE, "phase baseline begins"), Event(300.0, EventKind.PHASE, "phase ramp begins"),
-                Event(1700.0, EventKind.FAULT, "fault slow_decode on for 8m"),
-                Event(1843.0, EventKind.WARNING, "worker 1: pool is at its maximum of 2,000 users", "1")],
-        notes=["Token counts come from the server's usage field.",
-               "WebSocket latency: server and generator share a clock."],
-        samples=scheduled, length_s=2704.2,
+        run=run,
+        verdict=verdict,
+        reasons=REASONS[verdict],
+        criteria=criteria(run.plan, verdict),
+        health=health(verdict is Verdict.INVALID),
+        phases=parts,
+        total=total,
+        scenarios=scenarios,
+        requests=requests,
+        errors=errors() if verdict is not Verdict.PASS else errors()[:1],
+        timeline=timeline(points, slow=slow),
+        events=[
+            Event(0.0, EventKind.PHASE, "phase baseline begins"),
+            Event(300.0, EventKind.PHASE, "phase ramp begins"),
+            Event(1700.0, EventKind.FAULT, "fault slow_decode on for 8m"),
+            Event(1843.0, EventKind.WARNING, "worker 1: pool is at its maximum of 2,000 users", "1"),
+        ],
+        notes=[
+            "Token counts come from the server's usage field.",
+            "WebSocket latency: server and generator share a clock.",
+        ],
+        samples=scheduled,
+        length_s=2704.2,
     )
     return replace(result, **changes)  # type: ignore[arg-type]
 
@@ -307,5 +459,17 @@ def empty() -> Analysis:
     nothing = Measured(None, 0, "nothing was measured")
     limits = [CriterionResult(c, nothing, State.NO_DATA, None, False, "no data") for c in run.plan.criteria]
     total = PhaseResult("whole run", "", False, 0.0, 0.0, False, "", accounting(0), {})
-    return Analysis(run, Verdict.INVALID, ["Nothing was measured."], limits, [], [], total, [], [], [],
-                    Timeline(0.0, 1.0, 0, [], [], [], [], [], [], []), [])
+    return Analysis(
+        run,
+        Verdict.INVALID,
+        ["Nothing was measured."],
+        limits,
+        [],
+        [],
+        total,
+        [],
+        [],
+        [],
+        Timeline(0.0, 1.0, 0, [], [], [], [], [], [], []),
+        [],
+    )

@@ -1,0 +1,89 @@
+"""A WebSocket connection with stamps, over websocket-client and gevent's sockets."""
+
+import ssl
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent.socket
+import gevent.ssl
+import websocket
+
+from clients.errors import BadResponse, ConnectFailed, ConnectionLost, TimedOut
+
+
+class Connection:
+    """An open WebSocket. `connect_ms`: TCP, TLS and upgrade; `opened`: `time.monotonic()` at its end."""
+
+    def __init__(self, base_url: str, path: str, headers: dict[str, str], timeout: float) -> None:
+        """Connect. Raises ConnectFailed, TimedOut, or BadResponse with the status when the upgrade is refused."""
+        parts = urlsplit(base_url)
+        secure = parts.scheme == "https"
+        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+        self.began = time.monotonic()
+        self.status: int | None = None
+        self._socket: Any = None
+        try:
+            self._socket = gevent.socket.create_connection((host, port), timeout=timeout)
+            self._socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            if secure:
+                self._socket = gevent.ssl.create_default_context().wrap_socket(self._socket, server_hostname=host)
+            scheme = "wss" if secure else "ws"
+            self._web_socket = websocket.WebSocket(enable_multithread=False)
+            self._web_socket.settimeout(timeout)
+            self._web_socket.connect(
+                f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}",
+                header=[f"{name}: {value}" for name, value in headers.items()],
+                socket=self._socket,
+            )
+        except BaseException as error:
+            if self._socket is not None:
+                self._socket.close()
+            self._translate(error, timeout)
+            raise
+        self.opened = time.monotonic()
+        self.connect_ms = (self.opened - self.began) * 1000
+
+    def _translate(self, error: BaseException, timeout: float) -> None:
+        """Raise the wire's error for a library's one; return for what is not an error of the wire."""
+        if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
+            raise TimedOut(f"no connection within {timeout:g} s", self.began) from None
+        if isinstance(error, websocket.WebSocketBadStatusException):
+            self.status = error.status_code
+            raise BadResponse(f"the upgrade was answered with HTTP {error.status_code}", self.began) from None
+        if isinstance(error, OSError | ssl.SSLError):
+            raise ConnectFailed((error.strerror or str(error)).lower(), self.began) from None
+        if isinstance(error, websocket.WebSocketException):
+            raise ConnectFailed(str(error).strip() or type(error).__name__, self.began) from None
+
+    def send(self, text: str) -> None:
+        """Send one text message. Raises ConnectionLost."""
+        try:
+            self._web_socket.send(text)
+        except (OSError, websocket.WebSocketException) as error:
+            raise ConnectionLost(str(error).lower()) from None
+
+    def receive(self, timeout: float | None) -> tuple[float, str] | None:
+        """Return (stamp, text) of the next message, or None when `timeout` seconds pass without one.
+
+        Raises ConnectionLost when the connection ends; `close_code` then tells the server's code, if it sent one.
+        """
+        self._web_socket.settimeout(timeout)
+        try:
+            opcode, data = self._web_socket.recv_data()
+        except websocket.WebSocketTimeoutException:
+            return None
+        except (OSError, websocket.WebSocketException) as error:
+            raise ConnectionLost(str(error).lower() or "closed") from None
+        stamp = time.monotonic()
+        if opcode == websocket.ABNF.OPCODE_CLOSE:
+            self.status = int.from_bytes(data[:2], "big") if len(data) >= 2 else None
+            raise ConnectionLost(f"closed by the server with code {self.status}")
+        return stamp, data.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Say goodbye and close; never raises for a connection that is gone."""
+        try:
+            self._web_socket.close(timeout=0)
+        except (OSError, websocket.WebSocketException):
+            self._socket.close()

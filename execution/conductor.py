@@ -1,0 +1,179 @@
+"""The conductor: ties runs to Locust's events. Locust spawns and stops the users; the conductor says when."""
+
+import logging
+import signal
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import NoReturn
+
+import gevent
+import gevent.event
+from flask import Response, jsonify, request
+from locust import User
+from locust.env import Environment
+from locust.runners import LocalRunner
+from locust.web import WebUI
+
+from execution import children, options
+from execution.run import Run
+from plans.phases import Phase
+from plans.problems import PlanError, Problem
+from plans.schema import Plan
+from scenarios.base import LoadUser
+from shapes.profiles import PlanShape, Tick
+
+EXIT_USAGE = 2
+EXIT_INVALID = 3
+
+_log = logging.getLogger("proofload")
+
+
+class Conductor:
+    """Conducts the runs of one Locust process, one after the other; headless there is just one."""
+
+    def __init__(self, environment: Environment) -> None:
+        """Check the options and take the shape's lead. Ends the process with exit code 2 when they are unusable."""
+        self._environment = environment
+        self._run: Run | None = None
+        self._exit_code = EXIT_INVALID
+        self._begun = gevent.event.Event()
+        self._refuse_distributed()
+        given = environment.parsed_options
+        if given is not None and given.headless:
+            self._or_exit()
+        PlanShape.driver = self
+        self._listen()
+        self._quieten(headless=bool(given and given.headless))
+
+    # -- what the shape calls -------------------------------------------------------------------------------
+
+    def begin(self, phases: tuple[Phase, ...] | None) -> None:
+        """Start a run, with these phases in place of the plan's when there are any."""
+        self._begun.clear()
+        chosen = self._or_exit(phases)
+        notes = [] if phases is None else [f"the shape {phases[0].name} stands in place of the plan's phases"]
+        self._set_user_classes(chosen.plan)
+        self._run = Run(self._environment, chosen, self._classes(chosen.plan), notes)
+        print(f"run {self._run.folder.name}: {chosen.plan.title} against {self._run.session.host}", flush=True)
+        self._begun.set()
+
+    def tick(self) -> Tick | None:
+        """Return how many users there must be now, or None when the run is over."""
+        self._begun.wait()  # Locust starts to tick while `begin` still waits for the processes around the run
+        run = self._run
+        if run is None or run.over.is_set():
+            return None
+        users, classes = run.users_wanted(), list[type[User]](self._classes(run.session.plan))
+        return users, max(float(users), 1.0), classes
+
+    # -- what Locust's events call --------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        events = self._environment.events
+        events.test_stopping.add_listener(lambda **_: self._on_stopping())
+        events.test_stop.add_listener(lambda **_: self._on_stopped())
+        events.quitting.add_listener(lambda **_: self._on_quitting())
+        gevent.signal_handler(signal.SIGINT, self._on_interrupt)
+        if self._environment.web_ui is not None:
+            self._guard_start_form(self._environment.web_ui)
+
+    def _on_interrupt(self) -> None:
+        """Ctrl-C: the first one drains the run, the next one ends it at once."""
+        run = self._run
+        if run is None or run.over.is_set() or run.session.stopping.is_set():
+            raise KeyboardInterrupt
+        print("\ninterrupted: waiting for the requests in flight (Ctrl-C again ends them)", flush=True)
+        run.interrupt("interrupted by Ctrl-C")
+        run.session.stopping.set()
+
+    def _on_stopping(self) -> None:
+        if self._run is not None:
+            self._run.interrupt("stopped before its end")
+
+    def _on_stopped(self) -> None:
+        """Every user has stopped: close the folder, make the report, keep the verdict."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        folder = run.close()
+        self._exit_code = children.report(folder)
+        run_file = getattr(self._environment.parsed_options, "run_file", "")
+        if run_file:
+            Path(run_file).write_text(str(folder), encoding="utf-8")
+
+    def _on_quitting(self) -> None:
+        """Give the verdict as exit code; on a signal the run is still to be closed."""
+        if self._run is not None and self._environment.runner is not None:
+            self._on_stopping()
+            self._environment.runner.stop()
+            self._on_stopped()
+        self._environment.process_exit_code = self._exit_code if self._has_headless_verdict() else 0
+
+    def _has_headless_verdict(self) -> bool:
+        given = self._environment.parsed_options
+        return bool(given is None or given.headless or self._exit_code != EXIT_INVALID)
+
+    # -- set-up ---------------------------------------------------------------------------------------------
+
+    def _refuse_distributed(self) -> None:
+        if not isinstance(self._environment.runner, LocalRunner):
+            self._exit([Problem("command line", "--master/--worker/--processes", "are not supported yet")])
+
+    def _or_exit(self, phases: tuple[Phase, ...] | None = None) -> options.Options:
+        given = self._environment.parsed_options
+        assert given is not None  # Locust parses its command line before it fires init
+        try:
+            return options.resolve(given, phases)
+        except PlanError as error:
+            self._exit(error.problems)
+
+    @staticmethod
+    def _exit(problems: list[Problem]) -> NoReturn:
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        raise SystemExit(EXIT_USAGE)
+
+    def _guard_start_form(self, web_ui: WebUI) -> None:
+        """Refuse a start from the web UI with the problems of its form, before any user exists."""
+
+        def guard() -> Response | None:
+            if request.method == "POST" and request.path.endswith("/swarm"):
+                asked = Namespace(**(vars(self._environment.parsed_options) | request.form.to_dict()))
+                if request.form.get("shape_class") == "Default":
+                    return self._refusal("choose a shape class: PlanShape runs the plan's own phases")
+                try:
+                    options.resolve(asked)
+                except PlanError as error:
+                    return self._refusal(str(error))
+            return None
+
+        assert web_ui.app is not None  # made by its constructor
+        web_ui.app.before_request(guard)
+
+    def _refusal(self, message: str) -> Response:
+        return jsonify({"success": False, "message": message, "host": self._environment.host})
+
+    def _classes(self, plan: Plan) -> list[type[LoadUser]]:
+        """Return the plan's user classes. Ends the process when Locust was told to leave one of them out."""
+        known = {cls.__name__: cls for cls in self._environment.user_classes if issubclass(cls, LoadUser)}
+        if missing := [name for name in plan.mix.names() if name not in known]:
+            self._exit([Problem("command line", "user classes", f"must include {', '.join(missing)}, as the plan asks")])
+        return [known[name] for name in plan.mix.names()]
+
+    def _set_user_classes(self, plan: Plan) -> None:
+        """Tell Locust the proportions of the pool, and the number of held connections."""
+        for cls in self._classes(plan):
+            options = getattr(plan.mix, cls.__name__)
+            cls.weight = getattr(options, "share", 1.0)
+            cls.fixed_count = getattr(options, "connections", 0)
+
+    @staticmethod
+    def _quieten(headless: bool) -> None:
+        """Keep Locust's rolling tables and spawn-rate warnings off the terminal: the progress line stands there."""
+        logging.getLogger("locust.runners").addFilter(lambda record: "spawn rate is very high" not in record.msg)
+        logging.getLogger("locust.runners").addFilter(lambda record: record.levelno > logging.INFO)
+        if headless:
+            logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
+
+

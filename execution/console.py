@@ -1,0 +1,66 @@
+"""Progress on the terminal: one line, renewed each second; on anything but a terminal a line every five."""
+
+import sys
+from collections import deque
+from typing import TextIO
+
+import gevent
+
+from plans.durations import format_duration
+from samples.live import WINDOW_S, LiveTallies
+from scenarios.session import Session
+from shapes.arrivals import PhaseSpan
+
+_TERMINAL_S, _PLAIN_S = 1.0, 5.0
+
+
+class Console:
+    """Shows phase, time left, offered and achieved rate, in-flight, p95 and failures."""
+
+    def __init__(
+        self, session: Session, spans: tuple[PhaseSpan, ...], tallies: LiveTallies, out: TextIO = sys.stdout
+    ) -> None:
+        self._session, self._spans, self._tallies, self._out = session, spans, tallies, out
+        self._offered: deque[tuple[float, int]] = deque([(0.0, 0)])
+        self._terminal = out.isatty()
+
+    def run(self) -> None:
+        """Show progress for ever; to be run in a greenlet."""
+        while True:
+            gevent.sleep(_TERMINAL_S if self._terminal else _PLAIN_S)
+            self.show()
+
+    def show(self) -> None:
+        """Write the line of this moment."""
+        line = self.line(self._session.clock())
+        self._out.write(f"\r\x1b[2K{line}" if self._terminal else line + "\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        """End the line."""
+        if self._terminal:
+            self._out.write("\n")
+            self._out.flush()
+
+    def line(self, now: float) -> str:
+        """Return the line at `now` seconds from the origin."""
+        live, dispatcher = self._tallies.snapshot(now), self._session.dispatcher
+        p95 = "–" if live.p95_ms is None else f"{live.p95_ms:.0f} ms"
+        return (
+            f"{self._where(now)}  offered {self._offered_rps(now):.1f}/s  achieved {live.achieved_rps:.1f}/s  "
+            f"in flight {dispatcher.in_flight}  p95 {p95}  failures {live.failures}"
+        )
+
+    def _where(self, now: float) -> str:
+        end = self._spans[-1].end
+        span = next((span for span in self._spans if now < span.end), None)
+        if span is None or self._session.stopping.is_set():
+            return f"{'drain':<12} {'':>8}     "
+        return f"{span.name:<12} {format_duration(round(end - now)):>8} left"
+
+    def _offered_rps(self, now: float) -> float:
+        self._offered.append((now, self._session.dispatcher.offered))
+        while len(self._offered) > 2 and self._offered[1][0] <= now - WINDOW_S:
+            self._offered.popleft()
+        (since, before), (_, offered) = self._offered[0], self._offered[-1]
+        return (offered - before) / max(now - since, 1e-3)

@@ -1,0 +1,73 @@
+"""The run folder, and what is written into `run.json` about the machine and the versions."""
+
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+
+from plans.run import PhaseRecord
+from scenarios.dispatcher import Dispatcher
+from shapes.arrivals import PhaseSpan
+
+_PACKAGES = ("locust", "gevent", "httptools", "websocket-client", "pyarrow", "numpy")
+
+
+def create(runs: Path, plan_id: str) -> Path:
+    """Make and return a new folder `<time>-<plan id>` for one run. Raises OSError."""
+    name = time.strftime("%Y%m%d-%H%M%S-") + re.sub(r"[^A-Za-z0-9_.-]", "_", plan_id)
+    for attempt in count():
+        folder = runs / (name if attempt == 0 else f"{name}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        (folder / "report").mkdir()
+        return folder
+    raise AssertionError("unreachable")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what measures."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def machine() -> dict[str, str]:
+    """Return what kind of machine generated the load."""
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpus": str(os.cpu_count()),
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    try:
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        match = None
+    return match.group(1) if match else platform.processor() or "unknown"
+
+
+def command() -> list[str]:
+    """Return the command that can be typed to run this again."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def phase_records(spans: Iterable[PhaseSpan], dispatcher: Dispatcher, stopped_at: float) -> list[PhaseRecord]:
+    """Return the phases as they really ran; a run that was stopped ends the phase it was in."""
+    return [
+        PhaseRecord(
+            name=span.name,
+            start_s=span.start,
+            end_s=max(min(span.end, stopped_at), span.start),
+            closed=span.closed,
+            reached=span.start < stopped_at,
+            scheduled=dispatcher.scheduled(span.name),
+        )
+        for span in spans
+    ]

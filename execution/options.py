@@ -1,0 +1,130 @@
+"""The options of a run, for the command line and the web UI's start form alike."""
+
+import math
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from locust.argument_parser import LocustArgumentParser
+from pydantic import ValidationError
+
+from plans.loading import load
+from plans.phases import Phase
+from plans.problems import PlanError, Problem
+from plans.run import scaled
+from plans.schema import Plan, Target
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_PLAN = "plans/quickstart.yaml"
+DEFAULT_SEED = 1
+
+
+def add_arguments(parser: LocustArgumentParser) -> None:
+    """Add Proofload's options to Locust's parser; all but the folders stand in the web UI's start form too."""
+    def add(name: str, kind: type, default: object, text: str, *, form: bool) -> None:
+        parser.add_argument(
+            f"--{name}",
+            type=kind,
+            default=default,
+            help=text,
+            env_var=f"PROOFLOAD_{name.replace('-', '_').upper()}",
+            include_in_web_ui=form,
+        )
+
+    add("plan", str, DEFAULT_PLAN, "the plan to run", form=True)
+    add("rate", float, 0.0, "requests/s in place of the plan's nominal rate; 0 keeps the plan's rates", form=True)
+    add("time-scale", float, 1.0, "multiplies every duration; not 1 makes the run a rehearsal", form=True)
+    add("seed", int, DEFAULT_SEED, "seed of arrivals, prompts and data", form=True)
+    add("allow-host", str, "", "further hosts that load may go to, separated by commas", form=False)
+    add("runs", str, str(ROOT / "runs"), "folder that run folders are made in", form=False)
+    add("run-file", str, "", "file that the path of the finished run's folder is written to", form=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A run as it was asked for, checked: everything in here can be run."""
+
+    plan: Plan
+    """With the time scale, the rate and the host applied."""
+    plan_file: str
+    time_scale: float
+    rate_scale: float
+    seed: int
+    runs: Path
+
+
+def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Options:
+    """Return the options with their plan, or with `phases` in place of the plan's. Raises PlanError with all problems."""
+    problems: list[Problem] = []
+    time_scale, rate, seed = (_number(given, name, problems) for name in ("time_scale", "rate", "seed"))
+    if not (math.isfinite(time_scale) and 0 < time_scale <= 100):
+        problems.append(_option("--time-scale", f"must be > 0 and <= 100, got {time_scale:g}"))
+    if not (math.isfinite(rate) and 0 <= rate <= 1_000_000):
+        problems.append(_option("--rate", f"must be 0 (as planned) or up to 1000000, got {rate:g}"))
+    if not 0 <= seed < 2**63:
+        problems.append(_option("--seed", f"must be a whole number from 0 to 2**63 - 1, got {seed:g}"))
+    plan, file = None, str(given.plan)
+    try:
+        plan = load(_existing(file))
+        plan = plan.model_copy(update={"target": _target(plan, given)})
+        plan = plan if phases is None else _with_phases(plan, phases)
+    except PlanError as error:
+        problems += error.problems
+    if problems or plan is None:
+        raise PlanError(problems)
+    rate_scale = _rate_scale(plan, rate)
+    return Options(
+        plan=scaled(plan, time_scale, rate_scale),
+        plan_file=file,
+        time_scale=time_scale,
+        rate_scale=rate_scale,
+        seed=int(seed),
+        runs=Path(given.runs).resolve(),
+    )
+
+
+def _with_phases(plan: Plan, phases: tuple[Phase, ...]) -> Plan:
+    """Return the plan with other phases, and with the criteria that still have a place to be taken."""
+    names = {phase.name for phase in phases}
+    criteria = tuple(c for c in plan.criteria if c.phase is None or c.phase in names)
+    return plan.model_copy(update={"phases": phases, "criteria": criteria})
+
+
+def _option(name: str, message: str) -> Problem:
+    return Problem("command line", name, message)
+
+
+def _number(given: Namespace, name: str, problems: list[Problem]) -> float:
+    """Return a number; the web UI's form may have put text in its place."""
+    value = getattr(given, name)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        problems.append(_option(f"--{name.replace('_', '-')}", f"must be a number, got {value!r}"))
+        return 1.0
+
+
+def _existing(file: str) -> Path:
+    """Return the plan's path: as given, or under Proofload's own folder when Locust was started elsewhere."""
+    path = Path(file)
+    return ROOT / path if not path.exists() and (ROOT / path).exists() else path
+
+
+def _target(plan: Plan, given: Namespace) -> Target:
+    allow = tuple(part.strip() for part in (given.allow_host or "").split(",") if part.strip())
+    host = given.host or plan.target.host
+    try:
+        return plan.target.with_host(host, allow)
+    except ValidationError as error:
+        source = "--host" if given.host else "target.host"
+        text = str(error.errors()[0]["ctx"]["error"]).removeprefix(".host ")
+        raise PlanError([Problem(str(given.plan), source, text)]) from None
+
+
+def _rate_scale(plan: Plan, rate: float) -> float:
+    if rate == 0:
+        return 1.0
+    nominal = plan.nominal_rate
+    if nominal is None:
+        raise PlanError([_option("--rate", "needs a plan with an open phase (rate), and this one has none")])
+    return rate / nominal

@@ -1,0 +1,293 @@
+"""One run in this process, from its preparation to the closed run folder."""
+
+import contextlib
+import csv
+import gc
+import math
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from random import Random
+
+import gevent
+import gevent.event
+from locust import stats
+from locust.env import Environment
+from monitoring.generator import GeneratorHealth
+
+from execution import folder as run_folder
+from execution.children import Child, StartError
+from execution.console import Console
+from execution.faults import FaultTimeline
+from execution.options import Options
+from execution.storage import Storage
+from plans.hosts import EMBEDDED
+from plans.run import Ending, ProcessRecord, RunRecord, derive_seed
+from plans.schema import loopback
+from samples.journal import Event, EventKind, Journal
+from samples.live import LiveTallies, LocustStatistics
+from samples.recorder import Recorder
+from samples.sample import Outcome, Protocol, Sample
+from scenarios.base import LoadUser
+from scenarios.dispatcher import Arrival, Dispatcher
+from scenarios.session import Clock, Session
+from shapes.arrivals import Schedule, schedule
+
+_WORKER = "0"
+_LEAD_S = 0.5
+"""From the end of the preparation to the run's origin: time to spawn the first users."""
+_LEAD_PER_USER_S = 0.0005
+_COLLECT_EVERY = 100_000
+
+
+class Run:
+    """Prepares a run, conducts it, and closes its folder. The order of the end is the point of it.
+
+    Arrivals stop; what is in flight is drained up to the plan's deadline; Locust's users are stopped, and what they
+    still had in flight is recorded as cut; the last samples are written; only then is the run closed.
+    """
+
+    def __init__(
+        self, environment: Environment, options: Options, users: list[type[LoadUser]], notes: list[str]
+    ) -> None:
+        """Make the folder and start the processes around the run. Raises OSError when there is no place for it."""
+        self._environment, self._options, self._users, plan = environment, options, users, options.plan
+        self.folder = run_folder.create(options.runs, plan.id)
+        self.journal = Journal(self.folder)
+        self.over = gevent.event.Event()
+        """Set when nothing is in flight any more, or the deadline for it has passed."""
+        self.clock = Clock()
+        self.recorder = Recorder(_WORKER, self.clock)
+        self.tallies = LiveTallies()
+        self.recorder.listeners += [self.tallies, LocustStatistics(environment)]
+        self.process = ProcessRecord(worker=_WORKER, pid=os.getpid())
+        self.storage = Storage(self.folder, self.recorder, self.process)
+        self.schedule: Schedule = schedule(plan, options.seed)
+        self.session = self._session(plan.target.host)
+        self.record = self._record(notes)
+        self._children: list[Child] = []
+        self._greenlets: list[gevent.Greenlet] = []
+        self._stopped_at = math.inf
+        self._closed = False
+        self._prepare()
+
+    # -- beginning ------------------------------------------------------------------------------------------
+
+    def _session(self, host: str) -> Session:
+        options, plan = self._options, self._options.plan
+        dispatcher = Dispatcher(
+            self.schedule,
+            shares={name: arriving.share for name, arriving in plan.mix.arriving().items()},
+            thinks={phase.name: phase.think for phase in plan.phases},
+            pool=plan.pool,
+            clock=self.clock,
+            drop=self._drop,
+            random=Random(derive_seed(options.seed, "think")),
+        )
+        return Session(plan, host, options.seed, 0, self.clock, self.recorder, dispatcher)
+
+    def _record(self, notes: list[str]) -> RunRecord:
+        options = self._options
+        return RunRecord(
+            id=self.folder.name,
+            plan=options.plan,
+            plan_file=options.plan_file,
+            seed=options.seed,
+            time_scale=options.time_scale,
+            rate_scale=options.rate_scale,
+            host=options.plan.target.host,
+            started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
+            clock_origin=self.clock.origin,
+            wall_origin=time.time(),
+            notes=notes,
+            processes=[self.process],
+            command=run_folder.command(),
+            versions=run_folder.versions(),
+            machine=run_folder.machine(),
+        )
+
+    def _prepare(self) -> None:
+        pid: int | None = None
+        LoadUser.session = self.session
+        try:
+            platform = self._start_platform() if self.session.host == EMBEDDED else None
+            for user_class in self._users:
+                user_class.prepare(self.session)
+            if platform is not None:
+                ready = platform.ready()
+                self.session.host, pid = str(ready["url"]), int(ready["pid"])
+            lead = _LEAD_S + _LEAD_PER_USER_S * self.users_wanted()
+            self.clock.origin = time.monotonic() + lead
+            self.record.clock_origin, self.record.wall_origin = self.clock.origin, time.time() + lead
+            self.record.host = self.session.host
+            self.record.save(self.folder)
+            self._start_monitor(pid)
+        except StartError as error:
+            self.record.notes.append(str(error))
+            self.record.ending = Ending.FAILED_TO_START
+            self.over.set()
+            return
+        self._greenlets.append(gevent.spawn(self._conduct))
+
+    def _start_platform(self) -> Child:
+        child = Child("target", ["--port", "0", "--seed", str(self._options.seed)], self.folder / "target.log")
+        self._children.append(child)
+        return child
+
+    def _start_monitor(self, pid: int | None) -> None:
+        """Start the monitor process, and wait until it samples, so that there is a reading before the load."""
+        plan = self._options.plan
+        monitors, process = plan.monitors, plan.target.process
+        arguments = ["--folder", str(self.folder), "--origin", repr(self.clock.origin)]
+        arguments += ["--interval", str(monitors.interval)]
+        watched: list[str] = ["--host"] if monitors.host else []
+        if monitors.target and pid is not None:
+            watched += ["--target-pid", str(pid)]
+        elif monitors.target and process is not None and loopback(self.session.host):
+            field, value = next((k, v) for k, v in process.model_dump().items() if v is not None)
+            watched += [f"--target-{field}", str(value)]
+        if not watched:
+            return
+        child = Child("monitoring", [*arguments, *watched], self.folder / "monitor.log")
+        self._children.append(child)
+        child.ready()
+
+    # -- under way ------------------------------------------------------------------------------------------
+
+    def users_wanted(self) -> int:
+        """Return how many users this run needs now, held connections included."""
+        connections = self._options.plan.mix.WebSocketUser
+        pool = self.session.dispatcher.users_wanted(max(self.clock(), 0.0)) if self.schedule.names else 0
+        return pool + (connections.connections if connections else 0)
+
+    def _conduct(self) -> None:
+        try:
+            gevent.sleep(max(-self.clock() - 0.05, 0))
+            # Nothing that exists now will be garbage before the end: the collector need not walk it again, which
+            # would stop the event loop for tens of milliseconds.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(_COLLECT_EVERY, 50, 100)
+            gevent.sleep(max(-self.clock(), 0))
+            self.session.started.set()
+            self.storage.start()
+            self._spawn_watchers()
+            self.session.dispatcher.run()
+            self._drain()
+        except Exception as error:
+            self.record.notes.append(f"the run could not go on: {type(error).__name__}: {error}")
+            self.record.ending = Ending.INTERRUPTED
+            raise
+        finally:
+            gc.unfreeze()
+            self.over.set()
+
+    def _spawn_watchers(self) -> None:
+        console = Console(self.session, self.schedule.spans, self.tallies)
+        self._console = console
+        self._greenlets += [
+            gevent.spawn(console.run),
+            gevent.spawn(self._note_phases),
+            gevent.spawn(FaultTimeline(self.session, self.journal).run),
+            gevent.spawn(self._watch_generator),
+        ]
+
+    def _watch_generator(self) -> None:
+        def gauges() -> dict[str, float]:
+            runner = self._environment.runner
+            return {
+                "users": float(runner.user_count if runner else 0),
+                "in_flight": float(self.session.dispatcher.in_flight),
+            }
+
+        for readings in GeneratorHealth(self.clock, gevent.sleep, gauges=gauges, worker=_WORKER).watch():
+            self.storage.add_readings(readings)
+
+    def _note_phases(self) -> None:
+        for span in self.schedule.spans:
+            gevent.sleep(max(span.start - self.clock(), 0))
+            self.journal.add(Event(self.clock(), EventKind.PHASE, f"phase {span.name} begins"))
+
+    def _drain(self) -> None:
+        """Wait for what is in flight, up to the plan's deadline."""
+        dispatcher, deadline = self.session.dispatcher, self.clock() + self._options.plan.pool.drain
+        self.session.stopping.set()
+        while (dispatcher.in_flight or dispatcher.waiting) and self.clock() < deadline:
+            gevent.sleep(0.02)
+        dispatcher.drop_backlog("no user was free before the drain deadline")
+
+    def _drop(self, arrival: Arrival, reason: str) -> None:
+        now = self.clock()
+        self.recorder.begun += 1
+        self.recorder.add(
+            Sample(
+                due_s=arrival.due,
+                sent_s=None,
+                done_s=now,
+                outcome=Outcome.DROPPED,
+                phase=arrival.phase,
+                scenario=arrival.scenario,
+                name="(not sent)",
+                protocol=Protocol.HTTP,
+                arrival=arrival.index,
+                iteration=True,
+                waited=True,
+                error=reason,
+            )
+        )
+
+    # -- end ------------------------------------------------------------------------------------------------
+
+    def interrupt(self, why: str) -> None:
+        """Let no further arrival come due; what is in flight is drained."""
+        if not self.over.is_set() and self.record.ending is Ending.RUNNING:
+            self.record.ending = Ending.INTERRUPTED
+            self.record.notes.append(why)
+            self._stopped_at = max(self.clock(), 0.0)
+            self.session.dispatcher.stop()
+            self.journal.add(Event(self.clock(), EventKind.STOP, why))
+
+    def close(self) -> Path:
+        """Write what is left and close the folder, after Locust's users have stopped. May be called again."""
+        if self._closed:
+            return self.folder
+        self._closed = True
+        gevent.killall(self._greenlets)
+        ended = self.clock()
+        steps: list[Callable[[], None]] = [
+            self.storage.close,
+            lambda: self._complete_record(ended),
+            self._stop_children,
+            self._save_locust_statistics,
+        ]
+        for step in steps:
+            # A full disk must not keep the next step from being tried.
+            try:
+                step()
+            except OSError as error:
+                self.process.write_errors.append(f"cannot close the run: {error.strerror or error}")
+        return self.folder
+
+    def _complete_record(self, ended: float) -> None:
+        record = self.record
+        if record.ending is Ending.RUNNING:
+            record.ending = Ending.COMPLETED
+        record.ended_s = ended
+        record.phases = run_folder.phase_records(self.schedule.spans, self.session.dispatcher, self._stopped_at)
+        if self.journal.lost:
+            self.process.write_errors.append(f"{self.journal.lost} events could not be written")
+        record.save(self.folder)
+
+    def _stop_children(self) -> None:
+        for child in reversed(self._children):
+            child.stop()
+
+    def _save_locust_statistics(self) -> None:
+        """Keep Locust's own tables beside the report, for those who compare."""
+        tables = stats.StatsCSV(self._environment, stats.PERCENTILES_TO_REPORT)
+        for name, write in (("stats", tables.requests_csv), ("failures", tables.failures_csv)):
+            path = self.folder / "report" / f"locust_{name}.csv"
+            with contextlib.suppress(ZeroDivisionError), path.open("w", encoding="utf-8", newline="") as file:
+                write(csv.writer(file))

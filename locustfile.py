@@ -1,0 +1,31 @@
+"""Proofload's composition root: `locust -f locustfile.py --plan plans/quickstart.yaml`.
+
+Locust finds the user classes and the shape in this module's namespace; everything else is wired up in `init`.
+"""
+
+from locust import events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+
+from execution.conductor import Conductor
+from execution.options import add_arguments
+from scenarios.crud import EvaluationRunUser, HighVolumeUser, ReadOnlyUser
+from scenarios.inference import ChatUser
+from scenarios.websocket import WebSocketUser
+from shapes.profiles import PROFILES, PlanShape
+
+__all__ = ["ChatUser", "EvaluationRunUser", "HighVolumeUser", "PlanShape", "ReadOnlyUser", "WebSocketUser"]
+
+# Headless, Locust takes the first shape of this namespace, which is PlanShape. The fixed profiles come after it,
+# for `--class-picker`.
+globals().update({profile.__name__: profile for profile in PROFILES})
+
+
+@events.init_command_line_parser.add_listener
+def _add_arguments(parser: LocustArgumentParser) -> None:
+    add_arguments(parser)
+
+
+@events.init.add_listener
+def _conduct(environment: Environment, **_: object) -> None:
+    Conductor(environment)

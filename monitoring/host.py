@@ -1,0 +1,83 @@
+"""The machine as a whole: busy cores, memory, disk and network, as rates between two readings."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+import psutil
+
+
+class _Transfer(Protocol):
+    """What psutil's counters have in common: running totals since the machine was started."""
+
+    def _asdict(self) -> dict[str, float]: ...
+
+
+_DISK = {"read_bytes": "disk_read_bps", "write_bytes": "disk_write_bps"}
+_NET = {"bytes_sent": "net_sent_bps", "bytes_recv": "net_recv_bps"}
+_IDLE = ("idle", "iowait")
+_COUNTED_TWICE = ("guest", "guest_nice")
+
+
+class HostProbe:
+    """Reads the machine; a figure that cannot be read here is left out of the readings, never 0.
+
+    `cpu_cores` are busy cores, `*_share` 0 to 1, `*_bps` bytes per second, `load_1m` the load average.
+    """
+
+    source = "host"
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._at = clock()
+        self._cpu = psutil.cpu_times()
+        self._totals = self._transfers()
+
+    def read(self) -> dict[str, float]:
+        """Return the metrics by name; rates are over the time since the last call."""
+        now, cpu, totals = self._clock(), psutil.cpu_times(), self._transfers()
+        values = self._levels()
+        elapsed = now - self._at
+        if elapsed > 0:
+            values |= _cpu_use(self._cpu._asdict(), cpu._asdict(), elapsed)
+            for name, total in totals.items():
+                # A counter that fell was reset: a device came or went.
+                if name in self._totals and total >= self._totals[name]:
+                    values[name] = (total - self._totals[name]) / elapsed
+        self._at, self._cpu, self._totals = now, cpu, totals
+        return values
+
+    def _levels(self) -> dict[str, float]:
+        values: dict[str, float] = {}
+        with suppress(OSError, psutil.Error):
+            memory = psutil.virtual_memory()
+            values["memory_used_bytes"] = float(memory.total - memory.available)
+            values["memory_share"] = (memory.total - memory.available) / memory.total
+        with suppress(OSError, AttributeError):
+            values["load_1m"] = psutil.getloadavg()[0]
+        return values
+
+    def _transfers(self) -> dict[str, float]:
+        totals: dict[str, float] = {}
+        readers: tuple[tuple[Callable[[], _Transfer | None], dict[str, str]], ...] = (
+            (psutil.disk_io_counters, _DISK),
+            (psutil.net_io_counters, _NET),
+        )
+        for read, names in readers:
+            try:
+                counters = read()
+            except (OSError, RuntimeError, psutil.Error):
+                continue
+            fields = counters._asdict() if counters is not None else {}
+            totals |= {metric: fields[field] for field, metric in names.items() if field in fields}
+        return totals
+
+
+def _cpu_use(before: dict[str, float], after: dict[str, float], elapsed: float) -> dict[str, float]:
+    # The kernel's counters can step back by a tick, so no difference may count below 0.
+    spent = {name: max(0.0, after[name] - before[name]) for name in after if name not in _COUNTED_TWICE}
+    total = sum(spent.values())
+    busy = total - sum(spent.get(name, 0.0) for name in _IDLE)
+    if total <= 0:
+        return {}
+    return {"cpu_cores": busy / elapsed, "cpu_share": busy / total}

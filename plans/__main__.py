@@ -1,0 +1,138 @@
+"""`python -m plans`: what plans there are, whether they hold, and the schema for editors."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plans.durations import format_duration
+from plans.editor import editor_schema
+from plans.loading import load
+from plans.phases import Phase
+from plans.problems import PlanError
+from plans.schema import Plan
+
+FOLDER = Path(__file__).parent
+_OK, _BROKEN = 0, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    id: str
+    title: str
+    length: str
+    load: str
+    path: str
+
+    def cells(self) -> tuple[str, ...]:
+        return self.id, self.title, self.length, self.load, self.path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0, or 2 for a broken plan or wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m plans", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    listing = commands.add_parser("list", help="every plan: id, title, length, load, path (the default)")
+    listing.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="where to look (default: plans/)")
+    checking = commands.add_parser("check", help="validate files and name every problem")
+    checking.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    commands.add_parser("schema", help="print the JSON schema that editors use")
+    options = parser.parse_args(arguments)
+    # A broken plan may hold characters that a terminal cannot show; its problems must still be read.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if options.command == "schema":
+        sys.stdout.write(editor_schema())
+        return _OK
+    if options.command == "check":
+        return _check(options.files)
+    return _list(getattr(options, "folder", FOLDER))
+
+
+def plan_files(folder: Path) -> list[Path]:
+    """Return the plan files under a folder, the shallow ones first."""
+    return sorted(folder.rglob("*.yaml"), key=lambda path: (len(path.parts), path))
+
+
+def _check(files: Iterable[Path]) -> int:
+    code = _OK
+    for path in files:
+        try:
+            plan = load(path)
+        except PlanError as error:
+            print(error, file=sys.stderr)
+            code = _BROKEN
+        else:
+            print(f"{path}: {plan.id} holds: {_summary(plan)}")
+    return code
+
+
+def _summary(plan: Plan) -> str:
+    counts = ((len(plan.phases), "phase", "phases"), (len(plan.criteria), "criterion", "criteria"))
+    words = [f"{number} {one if number == 1 else many}" for number, one, many in counts]
+    return ", ".join([*words, format_duration(plan.duration)])
+
+
+def _list(folder: Path) -> int:
+    if not folder.is_dir():
+        print(f"{folder}: is not a folder", file=sys.stderr)
+        return _BROKEN
+    rows, broken = [_Row("ID", "TITLE", "LENGTH", "LOAD", "PATH")], []
+    for path in plan_files(folder):
+        shown = _relative(path)
+        try:
+            plan = load(shown)
+        except PlanError as error:
+            broken.append(str(error))
+        else:
+            rows.append(_Row(plan.id, plan.title, format_duration(plan.duration), loads(plan.phases), str(shown)))
+    widths = [max(len(cell) for cell in column) for column in zip(*(row.cells() for row in rows), strict=True)]
+    for row in rows:
+        cells = zip(row.cells(), widths, strict=True)
+        print("  ".join(cell.ljust(width) for cell, width in cells).rstrip())
+    if broken:
+        sys.stdout.flush()
+        print("\n".join(["", "broken:", *broken]), file=sys.stderr)
+    return _BROKEN if broken else _OK
+
+
+def _relative(path: Path) -> Path:
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def loads(phases: Sequence[Phase]) -> str:
+    """Return the loads of some phases as people write them: `10, 10→50, 50 RPS` or `100 users`."""
+    texts: list[str] = []
+    for index, phase in enumerate(phases):
+        unit = _unit(phase)
+        last = index == len(phases) - 1 or _unit(phases[index + 1]) != unit
+        text = _level(phase)
+        if last:
+            text += f" {unit}"
+        if not texts or texts[-1] != text:
+            texts.append(text)
+    return ", ".join(texts)
+
+
+def _unit(phase: Phase) -> str:
+    return "users" if phase.closed else "RPS"
+
+
+def _level(phase: Phase) -> str:
+    load_ = phase.load
+    if load_.value is not None:
+        return f"{load_.value:g}"
+    if load_.peak is not None:
+        return f"{load_.base:g}↑{load_.peak:g}"
+    if load_.mean is not None:
+        return f"{load_.mean:g}±{load_.amplitude:g}"
+    return f"{load_.from_:g}→{load_.to:g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

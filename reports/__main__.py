@@ -1,0 +1,105 @@
+"""`python -m reports RUN_FOLDER`: from a run folder to the report, the verdict and its exit code."""
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from plans.run import RUN_FILE, RunRecord
+from reports.analysis import Analysis, Verdict
+from reports.console import print_verdict
+from reports.publish import PAGE, REPORT_FOLDER, publish
+from reports.texts import one_line
+
+USAGE = 2
+
+
+class NoRun(Exception):
+    """The folder holds no run that can be read; the message names the folder and what is missing."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Analyse a run and write its report; return 0 PASS, 1 FAIL, 2 no run folder, 3 INVALID."""
+    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    parser.add_argument(
+        "folder", type=Path, metavar="RUN_FOLDER", help=f"folder of a run: the one that holds {RUN_FILE}"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print only the verdict and the path of the page")
+    parser.add_argument("--traceback", action="store_true", help="show where a defect of Proofload happened")
+    options = parser.parse_args(arguments)
+    _tolerate_narrow_encodings()
+    try:
+        _check(options.folder)
+    except NoRun as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    try:
+        analysis = _analyse(options.folder)
+    except Exception as error:  # an operator gets a sentence, and the run is not certified
+        print(f"INVALID: {options.folder} could not be analysed: {_words(error)}", file=sys.stderr)
+        if options.traceback:
+            traceback.print_exc()
+        else:
+            print("The run folder is unchanged; --traceback shows where it happened.", file=sys.stderr)
+        return Verdict.INVALID.exit_code
+    return report(analysis, options.folder, options.quiet)
+
+
+def report(analysis: Analysis, folder: Path, quiet: bool = False) -> int:
+    """Write and print the report of an analysis; return the exit code, which is never 0 when a form is missing."""
+    unwritten = publish(analysis, folder)
+    if quiet:
+        print(f"{analysis.verdict.value} {one_line(analysis.run.plan.id)}")
+    else:
+        print_verdict(analysis, sys.stdout)
+    for form in unwritten:
+        print(f"error: could not write {form}", file=sys.stderr)
+    page = folder / REPORT_FOLDER / PAGE
+    if not any(page == form.path or page.parent == form.path for form in unwritten):
+        print(f"report: {page}")
+    if unwritten and analysis.verdict is Verdict.PASS:
+        print("INVALID: the limits held, but the evidence could not be kept.", file=sys.stderr)
+        return Verdict.INVALID.exit_code
+    return analysis.verdict.exit_code
+
+
+def _analyse(folder: Path) -> Analysis:
+    # Here and not above: pandas and scipy take a second that a wrong folder need not cost.
+    from reports.analyzer import analyze  # noqa: PLC0415
+
+    return analyze(folder)
+
+
+def _check(folder: Path) -> None:
+    """Raise NoRun when the folder is not one that a run wrote."""
+    if not folder.exists():
+        raise NoRun(f"{folder} does not exist")
+    if not folder.is_dir():
+        raise NoRun(f"{folder} is not a folder; give the run folder that holds {RUN_FILE}")
+    if not (folder / RUN_FILE).exists():
+        raise NoRun(f"{folder} is no run folder: {RUN_FILE} is missing")
+    try:
+        RunRecord.read(folder)
+    except json.JSONDecodeError as error:
+        raise NoRun(f"{folder / RUN_FILE} is not valid JSON: {error}") from None
+    except (OSError, ValueError) as error:
+        raise NoRun(f"{folder / RUN_FILE} cannot be read: {_words(error)}") from None
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return f"{type(error).__name__}: {one_line(str(error), 600)}"
+
+
+def _tolerate_narrow_encodings() -> None:
+    """Let a terminal that lacks a sign show a question mark instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

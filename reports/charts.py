@@ -1,0 +1,209 @@
+"""Which charts the page shows and what is drawn in each: the timeline as JSON for the page's script.
+
+Nothing is computed here but what drawing needs: values are rounded to four digits, which is finer than a screen.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from plans.metrics import METRICS
+from reports.analysis import Analysis, CriterionResult, Series
+from reports.figures import limit_text
+from reports.texts import one_line
+from samples.journal import EventKind
+
+_TONES = ("blue", "orange", "green", "violet", "sky", "red", "ink")
+
+# key -> (tone, dash, width); the tones are custom properties of styles/theme.css. Dashes differ as well as the
+# hues, so that lines can be told apart without seeing colours.
+_STYLES: dict[str, tuple[str, tuple[int, ...], float]] = {
+    "offered": ("ink", (6, 4), 1.25),
+    "achieved": ("blue", (), 1.75),
+    "failed": ("red", (), 1.5),
+    "dropped": ("orange", (2, 3), 1.75),
+    "p50": ("sky", (), 1.5),
+    "p95": ("blue", (), 2.0),
+    "p99": ("violet", (7, 3), 1.5),
+    "max": ("ink", (1, 3), 1.0),
+    "in_flight": ("blue", (), 1.5),
+    "http_error": ("red", (), 1.5),
+    "bad_content": ("violet", (7, 3), 1.5),
+    "timeout": ("orange", (), 1.5),
+    "connect_error": ("sky", (4, 3), 1.5),
+    "cut": ("ink", (1, 3), 1.5),
+    "ttft_due_p95": ("blue", (), 1.75),
+    "icl_p95": ("green", (6, 3), 1.5),
+    "output_tokens_per_s": ("blue", (), 1.5),
+}
+
+_SHADED = frozenset({"achieved", "in_flight", "output_tokens_per_s", "messages"})
+
+_LIMITED = {
+    "load": ("throughput_rps", "goodput_rps", "offered_rps"),
+    "latency": tuple(f"latency_{statistic}_ms" for statistic in ("mean", "p50", "p90", "p95", "p99", "p999", "max")),
+    "llm": ("ttft_due_p95_ms", "ttft_p95_ms", "icl_p95_ms", "output_tokens_per_s"),
+    "websocket": ("message_latency_p95_ms",),
+    "target": ("cpu_cores_mean", "cpu_cores_max", "memory_max_bytes"),
+}
+"""Criteria whose limit is drawn as a line, by the group of the chart; a chart shows those of its own unit."""
+
+_FLAT = frozenset({"websocket", "target", "host", "generator"})
+
+_TITLES = {
+    ("load", "rps"): "Offered and achieved rate",
+    ("latency", "ms"): "Latency",
+    ("failures", "rps"): "Failures by outcome",
+    ("in_flight", "count"): "Requests in flight",
+    ("llm", "ms"): "Language model: time to first token and gaps",
+    ("llm", "tokens/s"): "Language model: token rate",
+    ("websocket", "ms"): "WebSocket: message latency",
+    ("websocket", "rps"): "WebSocket: message rate",
+    ("websocket", "count"): "WebSocket: connections",
+}
+
+_HINTS = {
+    ("load", "rps"): "per second, by due time",
+    ("latency", "ms"): "done − due, by due time",
+    ("failures", "rps"): "per second, by due time",
+    ("websocket", "rps"): "per second",
+    ("llm", "tokens/s"): "tokens per second",
+    ("in_flight", "count"): "sent and not yet done",
+}
+
+_NOUNS = {"cores": "CPU", "bytes": "memory", "ms": "delay", "ratio": "utilisation", "rps": "rate"}
+_UNITS = {"1/s": "rps", "per s": "rps", "/s": "rps", "tokens_per_s": "tokens/s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart: series of one unit that share an axis."""
+
+    group: str
+    unit: str
+    title: str
+    hint: str
+    series: tuple[Series, ...]
+
+    @property
+    def id(self) -> str:
+        """The element's id in the page."""
+        return f"chart-{self.group}-{self.unit}".replace("/", "-per-").replace(" ", "-")
+
+
+def charts(analysis: Analysis) -> list[Chart]:
+    """Return the charts of a run from the load down to the machines, without the ones that have nothing to show."""
+    timeline = analysis.timeline
+    groups: list[tuple[str, Iterable[Series]]] = [
+        ("load", timeline.load),
+        ("latency", timeline.latency),
+        ("failures", timeline.failures),
+        ("in_flight", timeline.in_flight),
+        ("llm", timeline.llm),
+        ("websocket", timeline.websocket),
+    ]
+    for source in ("target", "host", "generator"):
+        groups.append((source, [s for s in timeline.resources if s.key.split(".")[0] == source]))
+    return [chart for group, series in groups for chart in _by_unit(group, series)]
+
+
+def _by_unit(group: str, series: Iterable[Series]) -> list[Chart]:
+    units: dict[str, list[Series]] = {}
+    for one in series:
+        if any(value is not None for value in one.values):
+            units.setdefault(_UNITS.get(one.unit, one.unit), []).append(one)
+    return [
+        Chart(
+            group, unit, _title(group, unit), _HINTS.get((group, unit), unit if unit == "cores" else ""), tuple(found)
+        )
+        for unit, found in units.items()
+    ]
+
+
+def _title(group: str, unit: str) -> str:
+    default = f"{group.replace('_', ' ').capitalize()}: {_NOUNS.get(unit, unit)}"
+    return _TITLES.get((group, unit), default)
+
+
+def chart_data(analysis: Analysis, drawn: list[Chart]) -> str:
+    """Return everything that the page's script draws as JSON that may stand inside a script element."""
+    timeline = analysis.timeline
+    head = {
+        "start": timeline.start_s,
+        "step": timeline.step_s,
+        "points": timeline.points,
+        "phases": [
+            {"name": p.name, "load": p.load, "start": p.start_s, "end": p.end_s}
+            for p in analysis.phases
+            if p.reached and p.end_s > p.start_s
+        ],
+        "events": [
+            {"t": e.t_s, "kind": e.kind.value, "text": one_line(e.text)}
+            for e in analysis.events
+            if e.kind is not EventKind.PHASE and math.isfinite(e.t_s)
+        ],
+    }
+    body = ",\n".join(_chart_json(analysis, chart) for chart in drawn)
+    return f'{{"head":{script_json(head)},"charts":[{body}]}}'
+
+
+def script_json(value: object) -> str:
+    """Return JSON in which no text can end the script element that holds it."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _chart_json(analysis: Analysis, chart: Chart) -> str:
+    head = {
+        "id": chart.id,
+        "unit": chart.unit,
+        "tall": chart.group in {"load", "latency"},
+        "flat": chart.group in _FLAT,
+        "log": chart.unit == "ms",
+        "limits": [_limit(analysis, result) for result in analysis.criteria if _drawn(chart, result)],
+    }
+    series = ",".join(_series_json(one, index) for index, one in enumerate(chart.series))
+    return f'{script_json(head)[:-1]},"series":[{series}]}}'
+
+
+def _series_json(series: Series, index: int) -> str:
+    style = _STYLES.get(series.key, (_TONES[index % len(_TONES)], () if index == 0 else (3 + 2 * index, 3), 1.5))
+    tone, dash, width = style
+    head = {
+        "key": series.key,
+        "label": one_line(series.label, 60),
+        "tone": tone,
+        "dash": list(dash),
+        "width": width,
+        "fill": series.key in _SHADED,
+    }
+    values = ",".join("null" if v is None or not math.isfinite(v) else f"{v:.4g}" for v in series.values)
+    return f'{script_json(head)[:-1]},"values":[{values}]}}'
+
+
+def _drawn(chart: Chart, result: CriterionResult) -> bool:
+    criterion = result.criterion
+    everywhere = criterion.scenario is None and criterion.name is None
+    return (
+        everywhere
+        and criterion.metric in _LIMITED.get(chart.group, ())
+        and METRICS[criterion.metric].unit == chart.unit
+    )
+
+
+def _limit(analysis: Analysis, result: CriterionResult) -> dict[str, float | str | bool]:
+    criterion, timeline = result.criterion, analysis.timeline
+    bounds = (timeline.start_s, timeline.start_s + timeline.points * timeline.step_s)
+    for phase in analysis.phases:
+        if phase.name == criterion.phase:
+            bounds = (phase.start_s, phase.end_s)
+    word = criterion.metric.removesuffix("_ms").removeprefix("latency_").removesuffix("_rps").replace("_", " ")
+    return {
+        "start": bounds[0],
+        "end": bounds[1],
+        "value": float(criterion.limit),
+        "label": f"{word} {limit_text(criterion)}",
+        "lower": criterion.operator in {">", ">="},
+        "broken": result.state.value in {"fail", "warn"},
+    }

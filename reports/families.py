@@ -1,0 +1,204 @@
+"""Families of times: latency, TTFT and their kin, each with mean, percentiles and maximum of the same rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plans.metrics import STATISTICS
+from reports.analysis import Measured
+from reports.frames import equals, numbers, only
+from reports.statistics import PERMILLE, Floats, mean_interval, nearest_rank, percentile_interval, rank
+from reports.windows import Window, counts
+from samples.sample import RESPONSES, Outcome
+
+_MS = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The values of a family in milliseconds, and when the requests that they belong to were due (pooled: None)."""
+
+    values: NDArray[np.float64] | NDArray[np.int32]
+    due_s: Floats | None
+    why: str | None = None
+    """Why there are none."""
+    unbounded: bool = False
+    """True when there are none because nothing answered."""
+    scale: float = 1.0
+    """What one unit of `values` is in milliseconds."""
+
+
+def measured(window: Window, family: str, statistic: str) -> Measured:
+    """Return one statistic of a family; the family is computed once per window."""
+    key = f"family {family}"
+    if key not in window.cache:
+        window.cache[key] = _summary(FAMILIES[family](window))
+    summary = window.cache[key]
+    assert isinstance(summary, dict)
+    result = summary[statistic]
+    assert isinstance(result, Measured)
+    return result
+
+
+def adjusted(window: Window, statistic: str) -> Measured:
+    """Return a percentile of latency with every failure as +infinity; None when it falls among the failures."""
+    if "adjusted" not in window.cache:
+        ok = only(window.requests, equals(window.requests, "outcome", Outcome.OK))
+        window.cache["adjusted"] = np.sort(numbers(ok, "done_s") - numbers(ok, "due_s")) * _MS
+    ordered = window.cache["adjusted"]
+    assert isinstance(ordered, np.ndarray)
+    count, permille = len(window.requests), PERMILLE[statistic]
+    if count == 0:
+        return Measured(None, 0, "no requests were due")
+    if rank(count, permille) > len(ordered):
+        why = f"{statistic} falls among the {count - len(ordered)} failures of {count} requests"
+        return Measured(None, count, why, unbounded=True)
+    value = float(ordered[rank(count, permille) - 1])
+    return Measured(value, count, interval=percentile_interval(ordered, permille, count))
+
+
+def _summary(times: Times) -> dict[str, Measured]:
+    count = len(times.values)
+    if count == 0:
+        return dict.fromkeys(STATISTICS, Measured(None, 0, times.why, unbounded=times.unbounded))
+    scale = times.scale
+    interval = (
+        mean_interval(np.asarray(times.values, np.float64) * scale, times.due_s)
+        if times.due_s is not None
+        else None
+    )
+    summary = {"mean": Measured(float(times.values.mean(dtype=np.float64)) * scale, count, interval=interval)}
+    ordered = np.sort(times.values)
+    for statistic, permille in PERMILLE.items():
+        ends = percentile_interval(ordered, permille)
+        summary[statistic] = Measured(
+            nearest_rank(ordered, permille) * scale,
+            count,
+            interval=None if ends is None else (ends[0] * scale, ends[1] * scale),
+        )
+    return summary | {"max": Measured(float(ordered[-1]) * scale, count)}
+
+
+def _times(rows: pd.DataFrame, milliseconds: Floats, why: str | None, unbounded: bool = False) -> Times:
+    """Keep the rows that have a value."""
+    good = np.isfinite(milliseconds)
+    if good.all():
+        return Times(milliseconds, numbers(rows, "due_s"), why, unbounded)
+    return Times(milliseconds[good], numbers(rows, "due_s")[good], why, unbounded)
+
+
+def unanswered(rows: pd.DataFrame, what: str) -> tuple[str | None, bool]:
+    """Return (why, unbounded) for rows that must have been answered to have a time.
+
+    When requests were made and none was answered, their times are not unknown: they are beyond every limit.
+    """
+    if len(rows) == 0:
+        return f"there were no {what}s", False
+    outcomes = counts(rows)
+    if not any(outcomes[outcome.value] for outcome in RESPONSES):
+        most = max(outcomes, key=lambda name: outcomes[name])
+        return f"none of {len(rows)} {what}s got a response ({outcomes[most]} ended as {most})", True
+    return None, False
+
+
+def _latency(window: Window) -> Times:
+    rows = window.responses
+    return _times(
+        rows,
+        (numbers(rows, "done_s") - numbers(rows, "due_s")) * _MS,
+        *unanswered(window.requests, "request"),
+    )
+
+
+def _service(window: Window) -> Times:
+    rows = window.responses
+    return _times(
+        rows,
+        (numbers(rows, "done_s") - numbers(rows, "sent_s")) * _MS,
+        *unanswered(window.requests, "request"),
+    )
+
+
+def _lag(window: Window) -> Times:
+    rows = window.requests
+    return _times(rows, (numbers(rows, "sent_s") - numbers(rows, "due_s")) * _MS, "no request was sent")
+
+
+def _llm(value: Callable[[pd.DataFrame], Floats], what: str) -> Callable[[Window], Times]:
+    """Return the family of a value of LLM requests that some answers do not have."""
+
+    def family(window: Window) -> Times:
+        why, unbounded = unanswered(window.llm, "LLM request")
+        return _times(window.llm, value(window.llm), why or f"no answer had {what}", unbounded)
+
+    return family
+
+
+def _icl(window: Window) -> Times:
+    why, unbounded = unanswered(window.llm, "LLM request")
+    gaps, _ = window.run.frames.gaps_of(window.llm)
+    return Times(gaps, None, why or "no answer had two content events", unbounded, scale=0.001)
+
+
+def tpot_ms(rows: pd.DataFrame) -> Floats:
+    """Return per row (last content event - first) / (output tokens - tokens in the first event); NaN for one token.
+
+    The events of a response are taken to carry equally many tokens, so that the first holds tokens / events.
+    """
+    tokens, events = numbers(rows, "output_tokens"), numbers(rows, "events")
+    # A single event has no gap, and then there is nothing to divide.
+    after_first = np.where((tokens > 1) & (events > 1), tokens - tokens / np.maximum(events, 1), np.nan)
+    result: Floats = numbers(rows, "icl_sum_us") / _MS / after_first
+    return result
+
+
+def _norm_tpot(rows: pd.DataFrame) -> Floats:
+    tokens = numbers(rows, "output_tokens")
+    answered = np.asarray(rows["outcome"].isin([outcome.value for outcome in RESPONSES]))
+    latency = (numbers(rows, "done_s") - numbers(rows, "due_s")) * _MS
+    result: Floats = latency / np.where((tokens > 0) & answered, tokens, np.nan)
+    return result
+
+
+def _ws_connect(window: Window) -> Times:
+    rows = only(window.connects, equals(window.connects, "outcome", Outcome.OK))
+    failed = len(window.connects) > 0 and len(rows) == 0
+    why = (
+        f"none of {len(window.connects)} WebSocket connections was established"
+        if failed
+        else "no WebSocket was opened"
+    )
+    return _times(rows, numbers(rows, "connect_ms"), why, failed)
+
+
+def _message_latency(window: Window) -> Times:
+    timed = np.asarray(window.messages["latency_source"].notna(), dtype=np.bool_)
+    rows = only(window.messages, timed & equals(window.messages, "outcome", Outcome.OK))
+    return _times(
+        rows,
+        (numbers(rows, "done_s") - numbers(rows, "due_s")) * _MS,
+        "no WebSocket message with a send time was received",
+    )
+
+
+FAMILIES: dict[str, Callable[[Window], Times]] = {
+    "latency": _latency,
+    "service": _service,
+    "lag": _lag,
+    "ttft": _llm(lambda rows: numbers(rows, "ttft_s") * _MS, "a content event"),
+    "ttft_due": _llm(
+        lambda rows: (numbers(rows, "sent_s") + numbers(rows, "ttft_s") - numbers(rows, "due_s")) * _MS,
+        "a content event",
+    ),
+    "ttfo": _llm(lambda rows: numbers(rows, "ttfo_s") * _MS, "visible content"),
+    "icl": _icl,
+    "icl_max": _llm(lambda rows: numbers(rows, "icl_max_us") / _MS, "two content events"),
+    "tpot": _llm(tpot_ms, "two content events and a token count above 1"),
+    "norm_tpot": _llm(_norm_tpot, "a token count"),
+    "ws_connect": _ws_connect,
+    "message_latency": _message_latency,
+}
+"""Every family by the name that its metrics begin with."""

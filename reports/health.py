@@ -1,0 +1,206 @@
+"""Was the load generator well, and is everything there? A broken check makes the run INVALID."""
+
+import numpy as np
+import pandas as pd
+
+from plans.run import PhaseRecord
+from reports.analysis import HealthCheck, PhaseResult
+from reports.frames import Mask, equals, flags, numbers, only
+from reports.statistics import Floats, nearest_rank
+from reports.windows import RunData, Scope
+from samples.sample import Outcome
+
+AT_MAXIMUM = "pool at its maximum"
+"""Begin of the error text of an arrival that was dropped because the plan allows no more users."""
+
+_FEWEST_FOR_PHASE = 100
+"""A p99 of fewer starts is their maximum; such a phase is judged with the whole run only."""
+_MORE_PROCESSES = "use more processes or workers, or a faster machine; the load was not what the plan says"
+
+
+def checks(run: RunData, phases: list[PhaseResult]) -> list[HealthCheck]:
+    """Return every check of the run, in the order in which a reader should look at them."""
+    return [
+        _accounting(run, phases),
+        _complete(run),
+        _written(run),
+        _processes(run),
+        _sent(run),
+        _lag(run),
+        _loop_lag(run),
+        _cpu(run),
+    ]
+
+
+def _accounting(run: RunData, phases: list[PhaseResult]) -> HealthCheck:
+    wrong = [
+        f"{p.accounting.lost} of {p.accounting.scheduled} in {p.name}" for p in phases if p.accounting.lost
+    ]
+    known = {phase.name for phase in run.phases}
+    strangers = run.iterations["phase"].value_counts()
+    wrong += [
+        f"{count} samples of unknown phase '{name}'"
+        for name, count in strangers.items()
+        if count and name not in known
+    ]
+    return HealthCheck(
+        "accounting: arrivals without an outcome", not wrong, "; ".join(wrong) or "0", "0",
+        "samples were lost or counted twice: look at the warnings in events.jsonl and for workers that died",
+    )  # fmt: skip
+
+
+def _complete(run: RunData) -> HealthCheck:
+    """begun <= recorded = written = on disk, for every process."""
+    on_disk = run.frames.samples["worker"].value_counts()
+    wrong, total = [], 0
+    for process in run.record.processes:
+        rows = int(on_disk.get(process.worker, 0))
+        total += rows
+        if not process.begun <= process.recorded == process.written == rows:
+            wrong.append(
+                f"worker {process.worker}: {process.begun} attempts begun, {process.recorded} recorded, "
+                f"{process.written} written, {rows} on disk"
+            )
+    wrong += run.frames.problems
+    return HealthCheck(
+        "samples on disk", not wrong, "; ".join(wrong) or f"{total} of {total}", "all that were recorded",
+        "the run folder is not whole: look for a full disk, a killed process or files that were moved",
+    )  # fmt: skip
+
+
+def _written(run: RunData) -> HealthCheck:
+    errors = [f"worker {p.worker}: {text}" for p in run.record.processes for text in p.write_errors]
+    return HealthCheck(
+        "write errors", not errors, "; ".join(errors[:3]) or "none", "none",
+        "free space on the disk that holds the run folder, or choose another",
+    )  # fmt: skip
+
+
+def _processes(run: RunData) -> HealthCheck:
+    known = {process.worker for process in run.record.processes}
+    seen = {str(worker) for worker, count in run.frames.samples["worker"].value_counts().items() if count}
+    missing = sorted(seen - known)
+    text = f"{len(known)} processes"
+    if not known:
+        text = "the run record names no process"
+    if missing:
+        text = f"no record of worker {', '.join(missing)}, which has samples"
+    return HealthCheck(
+        "processes that reported", bool(known) and not missing, text, "all",
+        "a worker was lost or did not report its counts: look at its log",
+    )  # fmt: skip
+
+
+def _attempted(rows: pd.DataFrame) -> Mask:
+    """Return which arrivals the generator did its part for.
+
+    It sent them, or found nobody to connect to, or dropped them because the plan allows no more users.
+    """
+    failed = equals(rows, "outcome", Outcome.CONNECT_ERROR) | equals(rows, "outcome", Outcome.TIMEOUT)
+    limited = equals(rows, "outcome", Outcome.DROPPED) & np.asarray(
+        rows["error"].astype(str).str.startswith(AT_MAXIMUM), dtype=np.bool_
+    )
+    return np.isfinite(numbers(rows, "sent_s")) | failed | limited
+
+
+def _sent(run: RunData) -> HealthCheck:
+    limit, worst, where = run.plan.generator.sent, 1.0, "every phase"
+    for phase in run.phases:
+        scheduled = sum(phase.scheduled.values())
+        if not phase.reached or scheduled <= 0:
+            continue
+        share = int(_attempted(run.window(Scope(phase.name)).counted).sum()) / scheduled
+        if share < worst:
+            worst, where = share, phase.name
+    return HealthCheck(
+        "arrivals sent", worst >= limit * (1 - 1e-9), f"{worst * 100:.2f} % in {where}", f"≥ {limit * 100:g} %",
+        "the generator did not start what was due: raise pool.expected_latency so that the pool starts larger, "
+        "or use more processes",
+    )  # fmt: skip
+
+
+def _lag(run: RunData) -> HealthCheck:
+    """p99 of sent - due of arrivals that found a free user, in the worst open phase."""
+    limit, advice = run.plan.generator.lag_p99_ms, f"requests started late: {_MORE_PROCESSES}"
+    lags = {phase.name: _lags(run, phase) for phase in run.phases if phase.reached and not phase.closed}
+    pooled = np.concatenate([*lags.values(), np.zeros(0)])
+    if not len(pooled):
+        why = "no open phase" if not lags else "no arrival of an open phase found a free user"
+        return HealthCheck("start lag p99", True, why, f"≤ {limit:g} ms", advice)
+    candidates = {"the whole run": pooled} | {n: v for n, v in lags.items() if len(v) >= _FEWEST_FOR_PHASE}
+    found = {name: nearest_rank(np.sort(values), 990) for name, values in candidates.items()}
+    where = max(found, key=lambda name: found[name])
+    text = (
+        f"{found[where]:.1f} ms over {where}"
+        if where == "the whole run"
+        else f"{found[where]:.1f} ms in {where}"
+    )
+    return HealthCheck("start lag p99", found[where] <= limit, text, f"≤ {limit:g} ms", advice)
+
+
+def _lags(run: RunData, phase: PhaseRecord) -> Floats:
+    rows = run.window(Scope(phase.name)).counted
+    lag = (numbers(rows, "sent_s") - numbers(rows, "due_s")) * 1000
+    result: Floats = lag[np.isfinite(lag) & ~flags(rows, "waited")]
+    return result
+
+
+def _generator(run: RunData, metric: str) -> pd.DataFrame:
+    """Return the generator's readings of a metric while load was made; all of them when the run was shorter."""
+    readings = run.frames.readings
+    rows = only(readings, equals(readings, "source", "generator") & equals(readings, "metric", metric))
+    times = numbers(rows, "t_s")
+    during = only(rows, (times >= run.start_s) & (times <= run.end_s))
+    return during if len(during) else rows
+
+
+def _loop_lag(run: RunData) -> HealthCheck:
+    """The p99 over a process's readings, each the p99 of its second; the worst process.
+
+    One bad second in a hundred is a hiccup; the maximum would make a long run fail by its length alone.
+    """
+    limit = run.plan.generator.loop_lag_p99_ms
+    advice = f"the event loop was busy: {_MORE_PROCESSES}"
+    rows = _generator(run, "loop_lag_p99_ms")
+    worst = {
+        str(worker): nearest_rank(np.sort(numbers(part, "value")), 990)
+        for worker, part in rows.groupby("worker", observed=True)
+    }
+    if not worst:
+        return _unread("event loop lag p99", f"≤ {limit:g} ms")
+    worker = max(worst, key=lambda name: worst[name])
+    text = f"{worst[worker]:.1f} ms in worker {worker}"
+    return HealthCheck("event loop lag p99", worst[worker] <= limit, text, f"≤ {limit:g} ms", advice)
+
+
+def _cpu(run: RunData) -> HealthCheck:
+    """Mean CPU of each generator process over each judged phase; the worst of them."""
+    limit, advice = run.plan.generator.cpu, f"a generator process was at its limit: {_MORE_PROCESSES}"
+    rows = _generator(run, "cpu_cores")
+    if not len(rows):
+        return _unread("generator CPU", f"≤ {limit:g} cores")
+    found: dict[tuple[str, str], float] = {}
+    for worker, part in rows.groupby("worker", observed=True):
+        times, values = numbers(part, "t_s"), numbers(part, "value")
+        for phase in _judged(run):
+            inside = values[(times >= phase.start_s) & (times <= phase.end_s)]
+            if len(inside):
+                found[str(worker), phase.name] = float(inside.mean())
+    if not found:
+        found = {("any", "the whole run"): float(numbers(rows, "value").mean())}
+    worst = max(found, key=lambda key: found[key])
+    text = f"{found[worst]:.2f} cores of worker {worst[0]} in {worst[1]}"
+    return HealthCheck(
+        "generator CPU", found[worst] <= limit * (1 + 1e-9), text, f"≤ {limit:g} cores", advice
+    )
+
+
+def _judged(run: RunData) -> list[PhaseRecord]:
+    """Return the phases that a criterion is about: all of them when one is about the whole run."""
+    named = {criterion.phase for criterion in run.plan.criteria}
+    return [p for p in run.phases if p.reached and (not named or None in named or p.name in named)]
+
+
+def _unread(name: str, limit: str) -> HealthCheck:
+    advice = "the generator's own readings are missing, so nobody can tell whether it kept up: look for resources-*.arrow"
+    return HealthCheck(name, False, "no readings", limit, advice)

@@ -1,0 +1,107 @@
+"""What the target's processes used: CPU, memory, and whether either runs away."""
+
+import numpy as np
+
+from plans.run import SHORTEST_TREND_S
+from reports.analysis import Measured
+from reports.statistics import Floats, slope, thinned, trend_p
+from reports.windows import Window
+
+CPU = "cpu_cores"
+MEMORY = "rss_bytes"
+
+_SETTLING = 0.1
+"""Share of a phase in which a process still fills its caches; its growth says nothing about a leak."""
+_FEWEST_FOR_SLOPE = 10
+_FEWEST_FOR_LEAK = 60
+_LEAK_GROWTH = 0.10
+_LEAK_P = 0.01
+_CPU_WINDOW_S = 30.0
+_CPU_VARIATION = 0.25
+_CPU_IDLE_CORES = 0.1
+
+
+def _missing(metric: str) -> Measured:
+    return Measured(None, 0, f"there are no readings of the target's {metric}")
+
+
+def cpu_mean(window: Window) -> Measured:
+    """Return the mean CPU of the target in cores."""
+    _, values = window.readings(CPU)
+    return Measured(float(values.mean()), len(values)) if len(values) else _missing(CPU)
+
+
+def cpu_max(window: Window) -> Measured:
+    """Return the highest reading of the target's CPU in cores."""
+    _, values = window.readings(CPU)
+    return Measured(float(values.max()), len(values)) if len(values) else _missing(CPU)
+
+
+def memory_max(window: Window) -> Measured:
+    """Return the highest reading of the target's resident memory in bytes."""
+    _, values = window.readings(MEMORY)
+    return Measured(float(values.max()), len(values)) if len(values) else _missing(MEMORY)
+
+
+def _settled(window: Window) -> tuple[Floats, Floats]:
+    times, values = window.readings(MEMORY)
+    later = times >= window.start_s + _SETTLING * window.length_s
+    return times[later], values[later]
+
+
+def memory_growth(window: Window) -> Measured:
+    """Return the growth of the target's memory over the window as a share of its median."""
+    times, values = _settled(window)
+    if not len(values):
+        return _missing(MEMORY)
+    if window.length_s < SHORTEST_TREND_S or len(values) < _FEWEST_FOR_SLOPE:
+        return Measured(None, len(values), _too_short(window, len(values)))
+    middle = float(np.median(values))
+    if middle <= 0 or times[0] == times[-1]:
+        return Measured(None, len(values), "the readings of the target's memory are all 0 or of one moment")
+    return Measured(slope(*thinned(times, values)) * window.length_s / middle, len(values))
+
+
+def _too_short(window: Window, readings: int) -> str:
+    return f"too short to tell: {readings} readings in {window.length_s:.0f} s, {SHORTEST_TREND_S:.0f} s are needed"
+
+
+def memory_leak(window: Window) -> Measured:
+    """Return whether the target's memory grew by more than 10 % with a trend that is no chance (p < 0.01)."""
+    _, every = window.readings(MEMORY)
+    if 0 < len(every) < _FEWEST_FOR_LEAK:
+        why = f"too short to tell: {len(every)} readings, {_FEWEST_FOR_LEAK} are needed"
+        return Measured(None, len(every), why)
+    growth = memory_growth(window)
+    if growth.value is None:
+        return growth
+    grew = growth.value > _LEAK_GROWTH and trend_p(*thinned(*_settled(window))) < _LEAK_P
+    return Measured(bool(grew), len(every))
+
+
+def stable_utilisation(window: Window) -> Measured:
+    """Return whether memory does not leak and the 30-second means of CPU vary by at most 25 %."""
+    times, values = window.readings(CPU)
+    leak = memory_leak(window)
+    if not len(values):
+        return _missing(CPU)
+    steady = True
+    if float(values.mean()) > _CPU_IDLE_CORES:
+        means = _means(times - window.start_s, values, window.length_s)
+        if len(means) < 2:
+            return Measured(None, len(values), "too short to tell: fewer than two 30-second windows of CPU")
+        steady = float(means.std() / means.mean()) <= _CPU_VARIATION
+    if not steady or leak.value is True:
+        return Measured(False, len(values))
+    return leak if leak.value is None else Measured(True, len(values))
+
+
+def _means(offsets: Floats, values: Floats, length_s: float) -> Floats:
+    """Return the mean of each whole 30-second window that has readings."""
+    whole = int(length_s / _CPU_WINDOW_S + 1e-9)
+    places = np.floor(offsets / _CPU_WINDOW_S).astype(np.int64)
+    inside = (places >= 0) & (places < whole)
+    counts = np.bincount(places[inside], minlength=whole)
+    sums = np.bincount(places[inside], weights=values[inside], minlength=whole)
+    result: Floats = sums[counts > 0] / counts[counts > 0]
+    return result

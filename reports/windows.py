@@ -1,0 +1,217 @@
+"""Windows: the rows and the stretch of time that a set of metrics is computed over, always the same for both."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from plans.phases import Phase
+from plans.run import Ending, PhaseRecord, RunRecord
+from plans.schema import Plan
+from reports.analysis import Accounting
+from reports.frames import Frames, among, equals, flags, numbers, only
+from reports.statistics import Floats
+from samples.sample import RESPONSES, Outcome, Protocol
+
+_LLM = Protocol.LLM
+_WEBSOCKET = Protocol.WEBSOCKET
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a metric is taken: every field that is None does not restrict."""
+
+    phase: str | None = None
+    scenario: str | None = None
+    name: str | None = None
+
+    def __str__(self) -> str:
+        where = f"in {self.phase}" if self.phase else "over the whole run"
+        whose = " of ".join(
+            text for text in (f"'{self.name}'" if self.name else "", self.scenario or "") if text
+        )
+        return f"{where} for {whose}" if whose else where
+
+
+@dataclass
+class RunData:
+    """A run as recorded: its record, its frames, and its phases with what they had to do."""
+
+    record: RunRecord
+    frames: Frames
+    phases: list[PhaseRecord] = field(init=False)
+    _windows: dict[Scope, "Window"] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.phases = _phases(self.record, self.frames.samples)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it was run."""
+        return self.record.plan
+
+    def phase(self, name: str) -> PhaseRecord | None:
+        """Return the record of a phase; None when the run has none of this name."""
+        return next((phase for phase in self.phases if phase.name == name), None)
+
+    def planned(self, name: str) -> Phase | None:
+        """Return what the plan says of a phase."""
+        return next((phase for phase in self.plan.phases if phase.name == name), None)
+
+    def rows(self, scope: Scope) -> pd.DataFrame:
+        """Return the samples of a scope, in the order of their due times."""
+        rows = self.frames.samples
+        for column, value in (("phase", scope.phase), ("scenario", scope.scenario), ("name", scope.name)):
+            if value is not None:
+                rows = only(rows, equals(rows, column, value))
+        return rows
+
+    def window(self, scope: Scope) -> "Window":
+        """Return the window of a scope; the same one, with its results, each time."""
+        if scope not in self._windows:
+            self._windows[scope] = Window(self, scope)
+        return self._windows[scope]
+
+    @cached_property
+    def iterations(self) -> pd.DataFrame:
+        """Every sample that accounts for an arrival or an iteration."""
+        return only(self.frames.samples, flags(self.frames.samples, "iteration"))
+
+    @cached_property
+    def start_s(self) -> float:
+        """Begin of the first phase that was reached."""
+        return min((phase.start_s for phase in self.phases if phase.reached), default=0.0)
+
+    @cached_property
+    def end_s(self) -> float:
+        """End of the last phase that was reached."""
+        return max((phase.end_s for phase in self.phases if phase.reached), default=0.0)
+
+
+class Window:
+    """The samples and the readings of a scope, with the length of time that they belong to.
+
+    Requests are all rows but WebSocket's. Without a name in the scope they are the rows that account for an arrival
+    (`iteration`), and `scheduled` comes from the run's record; with a name they are all rows of that name, extra
+    attempts too, and the rows are their own denominator.
+    """
+
+    def __init__(self, run: RunData, scope: Scope) -> None:
+        self.run = run
+        self.scope = scope
+        self.phase = run.phase(scope.phase) if scope.phase is not None else None
+        self.start_s = run.start_s if self.phase is None else self.phase.start_s
+        self.end_s = run.end_s if self.phase is None else self.phase.end_s
+        self.reached = (
+            any(p.reached for p in run.phases)
+            if scope.phase is None
+            else bool(self.phase and self.phase.reached)
+        )
+        self.cache: dict[str, object] = {}
+
+    @property
+    def length_s(self) -> float:
+        """Seconds between start and end."""
+        return max(self.end_s - self.start_s, 0.0)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Every sample of the scope."""
+        return self.run.rows(self.scope)
+
+    @cached_property
+    def counted(self) -> pd.DataFrame:
+        """The rows that the accounting is about: iterations, or all rows of a name."""
+        return self.rows if self.scope.name is not None else only(self.rows, flags(self.rows, "iteration"))
+
+    @cached_property
+    def requests(self) -> pd.DataFrame:
+        """The rows that rates, shares and latencies are about: what is counted and is no WebSocket."""
+        return only(self.counted, ~equals(self.counted, "protocol", _WEBSOCKET))
+
+    @cached_property
+    def responses(self) -> pd.DataFrame:
+        """The requests that the server answered."""
+        return only(self.requests, among(self.requests, RESPONSES))
+
+    @cached_property
+    def llm(self) -> pd.DataFrame:
+        """The requests to a language model."""
+        return only(self.requests, equals(self.requests, "protocol", _LLM))
+
+    @cached_property
+    def websocket(self) -> pd.DataFrame:
+        """Connects and messages."""
+        return only(self.rows, equals(self.rows, "protocol", _WEBSOCKET))
+
+    @cached_property
+    def messages(self) -> pd.DataFrame:
+        """WebSocket messages that were received."""
+        return only(self.websocket, np.asarray(self.websocket["message_type"].notna(), dtype=np.bool_))
+
+    @cached_property
+    def connects(self) -> pd.DataFrame:
+        """Attempts to open a WebSocket."""
+        return only(self.websocket, equals(self.websocket, "name", "connect"))
+
+    @cached_property
+    def accounting(self) -> Accounting:
+        """scheduled = the sum of the outcomes + lost."""
+        outcomes = counts(self.counted)
+        total = sum(outcomes.values())
+        scheduled = total if self.scope.name is not None else self._scheduled()
+        return Accounting(scheduled, outcomes, scheduled - total)
+
+    def _scheduled(self) -> int:
+        phases = self.run.phases if self.scope.phase is None else [self.phase] if self.phase else []
+        if self.scope.scenario is None:
+            return sum(sum(phase.scheduled.values()) for phase in phases)
+        return sum(phase.scheduled.get(self.scope.scenario, 0) for phase in phases)
+
+    def readings(self, metric: str, source: str = "target") -> tuple[Floats, Floats]:
+        """Return (times, values) of a metric of the target, or of another source, inside the window."""
+        frame = self.run.frames.readings
+        times = numbers(frame, "t_s")
+        mask = equals(frame, "source", source) & equals(frame, "metric", metric)
+        mask &= (times >= self.start_s) & (times <= self.end_s)
+        chosen = only(frame, mask)
+        return numbers(chosen, "t_s"), numbers(chosen, "value")
+
+
+def counts(rows: pd.DataFrame) -> dict[str, int]:
+    """Return how many rows ended in which outcome, every outcome named."""
+    found = rows["outcome"].value_counts().to_dict()
+    return {outcome.value: int(found.get(outcome.value, 0)) for outcome in Outcome}
+
+
+def _phases(record: RunRecord, samples: pd.DataFrame) -> list[PhaseRecord]:
+    """Return the phases as recorded; those of a run that crashed are completed from the plan and the samples."""
+    if record.phases and record.ending is not Ending.RUNNING:
+        return record.phases
+    last = max(float(numbers(samples, "done_s").max()) if len(samples) else 0.0, record.ended_s or 0.0)
+    known = {phase.name: phase for phase in record.phases}
+    result, start = [], 0.0
+    for planned in record.plan.phases:
+        phase = known.get(planned.name) or PhaseRecord(
+            name=planned.name,
+            start_s=start,
+            end_s=start + planned.duration,
+            closed=planned.closed,
+            reached=False,
+        )
+        start = phase.end_s
+        reached = phase.reached or (len(samples) > 0 and phase.start_s < last)
+        end = max(min(phase.end_s, last), phase.start_s) if reached else phase.end_s
+        changes = {
+            "reached": reached,
+            "end_s": end,
+            "scheduled": phase.scheduled or _found(samples, phase.name),
+        }
+        result.append(phase.model_copy(update=changes))
+    return result
+
+
+def _found(samples: pd.DataFrame, phase: str) -> dict[str, int]:
+    rows = only(samples, equals(samples, "phase", phase) & flags(samples, "iteration"))
+    return {str(name): int(count) for name, count in rows["scenario"].value_counts().items() if count}

@@ -1,0 +1,111 @@
+"""Reading the answer of an OpenAI-compatible chat or completion server, streamed or not."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from clients import sse
+from clients.http import Response
+from samples.recorder import Failure
+from samples.sample import Outcome, TokenSource
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a server said. `content_at`, `visible_at`: stamps of the content events, `time.monotonic()` seconds."""
+
+    text: str = ""
+    content_at: list[float] = field(default_factory=list)
+    visible_at: float | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    token_source: TokenSource | None = None
+    finish_reason: str | None = None
+
+
+def read_whole(response: Response) -> Answer:
+    """Return a plain answer. Raises Failure when it is not one."""
+    answer = Answer()
+    try:
+        content = json.loads(response.body)
+        choice = content["choices"][0]
+        message = choice.get("message") or choice
+        answer.text = message.get("content") or message.get("text") or ""
+        answer.finish_reason = choice.get("finish_reason")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Failure(Outcome.BAD_CONTENT, f"not a chat completion: {type(error).__name__}") from None
+    _read_usage(answer, content)
+    return _checked(answer)
+
+
+def read_stream(response: Response) -> Answer:
+    """Return a streamed answer. Raises Failure when it broke off, carried an error, or is no such stream.
+
+    A stream is complete with a finish reason or `[DONE]`; engines differ in which of the two they send.
+    """
+    answer, done = Answer(), False
+    parts: list[str] = []
+    for event in sse.parse(response.chunks):
+        if event.data == "[DONE]":
+            done = True
+            break
+        chunk = _chunk(event)
+        _read_usage(answer, chunk)
+        for choice in chunk.get("choices") or ():
+            answer.finish_reason = choice.get("finish_reason") or answer.finish_reason
+            _read_delta(answer, choice, event.at, parts)
+    answer.text = "".join(parts)
+    if not done and answer.finish_reason is None:
+        why = f" ({response.broken})" if response.broken else ""
+        raise TruncatedStream(f"the stream ended without a finish reason or [DONE]{why}", answer)
+    if answer.output_tokens is None and answer.content_at:
+        answer.output_tokens, answer.token_source = len(answer.content_at), TokenSource.EVENTS
+    return _checked(answer)
+
+
+class TruncatedStream(Failure):
+    """A stream that broke off; `answer` is what had arrived."""
+
+    def __init__(self, error: str, answer: Answer) -> None:
+        super().__init__(Outcome.BAD_CONTENT, error)
+        self.answer = answer
+
+
+def _chunk(event: sse.Event) -> dict[str, Any]:
+    try:
+        chunk = json.loads(event.data)
+    except ValueError:
+        raise Failure(Outcome.BAD_CONTENT, "an event of the stream is not JSON") from None
+    if not isinstance(chunk, dict):
+        raise Failure(Outcome.BAD_CONTENT, "an event of the stream is not a JSON object")
+    if event.event == "error" or chunk.get("error"):
+        error = chunk.get("error") or chunk
+        message = error.get("message") if isinstance(error, dict) else error
+        raise Failure(Outcome.BAD_CONTENT, f"error event in the stream: {str(message)[:200]}")
+    return chunk
+
+
+def _read_delta(answer: Answer, choice: dict[str, Any], at: float, parts: list[str]) -> None:
+    delta = choice.get("delta") or choice
+    visible = delta.get("content") or delta.get("text")
+    thought = delta.get("reasoning_content") or delta.get("reasoning") or delta.get("tool_calls")
+    if visible or thought:
+        answer.content_at.append(at)
+    if visible:
+        parts.append(visible)
+        if answer.visible_at is None:
+            answer.visible_at = at
+
+
+def _read_usage(answer: Answer, chunk: dict[str, Any]) -> None:
+    usage = chunk.get("usage")
+    if isinstance(usage, dict):
+        answer.prompt_tokens = usage.get("prompt_tokens")
+        answer.output_tokens = usage.get("completion_tokens")
+        answer.token_source = TokenSource.USAGE if answer.output_tokens is not None else None
+
+
+def _checked(answer: Answer) -> Answer:
+    if not answer.text and not answer.content_at:
+        raise Failure(Outcome.BAD_CONTENT, "the answer is empty")
+    return answer

@@ -1,0 +1,281 @@
+"""The dispatcher: hands each arrival to a free user at the moment it is due, and loses none.
+
+An arrival that finds no free user waits in a backlog; the next user to be free takes it, late, and its latency
+counts the wait. After the plan's `max_lag` it is dropped and recorded as such. In a closed phase the dispatcher
+holds a number of slots instead: each slot begins an iteration, and the user that carries it thinks and goes on.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+
+import gevent
+from gevent.hub import Waiter
+
+from plans.phases import Think
+from plans.schema import Pool
+from shapes.arrivals import PhaseSpan, Schedule
+
+AT_MAXIMUM = "pool at its maximum"
+STILL_GROWING = "pool still growing"
+RUN_STOPPED = "run stopped before it was sent"
+
+_FINE_WAIT_S = 0.0015
+"""The event loop's timers are due within about a millisecond; the last stretch is waited for by turns of the loop."""
+_HOUSEKEEPING_S = 0.05
+_HEADROOM_S = 2.0
+"""Free users that the pool keeps ready, in seconds of arrivals: Locust adds users once a second."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A task iteration that is to begin at `due` seconds from the run's origin."""
+
+    due: float
+    scenario: str
+    phase: str
+    index: int | None = None
+    waited: bool = False
+    closed: bool = False
+    accounted: bool = False
+    """True once a sample stands for it."""
+
+
+@dataclass(slots=True)
+class _Free:
+    """A user that waits for an arrival."""
+
+    waiter: Waiter
+    arrival: Arrival | None = None
+
+
+@dataclass(slots=True)
+class _Class:
+    """One scenario's share of the traffic in this process."""
+
+    share: float
+    free: list[_Free] = field(default_factory=list)
+    backlog: deque[Arrival] = field(default_factory=deque)
+    busy: int = 0
+    slots: int = 0
+
+
+class Dispatcher:
+    """The arrivals of one process.
+
+    `clock` gives seconds from the run's origin. `drop` records an arrival that was never sent, with the reason.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        shares: dict[str, float],
+        thinks: dict[str, Think],
+        pool: Pool,
+        clock: Callable[[], float],
+        drop: Callable[[Arrival, str], None],
+        random: Random,
+    ) -> None:
+        self._schedule, self._thinks, self._pool = schedule, thinks, pool
+        self._clock, self._drop, self._random = clock, drop, random
+        total = sum(shares.values())
+        self._classes = {name: _Class(share / total) for name, share in shares.items()}
+        self._loop = gevent.get_hub().loop
+        self._begun: dict[tuple[str, str], int] = {}
+        self._stop_at = math.inf
+        self._pool_size = 0
+        self.offered = 0
+        """Arrivals and iterations that have come due."""
+
+    # -- what users call ------------------------------------------------------------------------------------
+
+    def take(self, scenario: str, previous: Arrival | None) -> Arrival:
+        """Block until the next arrival for a user of `scenario`, and return it at or after its due time.
+
+        `previous` is what the user did last. A user of a closed phase keeps its slot, after its think time.
+        """
+        mine = self._classes[scenario]
+        if previous is not None:
+            mine.busy -= 1
+            if (arrival := self._next_in_slot(mine, previous)) is not None:
+                mine.busy += 1
+                return arrival
+        self._expire(mine)
+        if mine.backlog:
+            mine.busy += 1
+            return mine.backlog.popleft()
+        return self._wait_for_arrival(mine)
+
+    def _wait_for_arrival(self, mine: _Class) -> Arrival:
+        free = _Free(Waiter())
+        mine.free.append(free)
+        try:
+            free.waiter.get()
+        except BaseException:
+            # Killed while waiting. An arrival may have been handed over in the same turn of the loop.
+            if free.arrival is None:
+                mine.free.remove(free)
+            else:
+                mine.busy -= 1
+                self._drop(free.arrival, RUN_STOPPED)
+            raise
+        assert free.arrival is not None
+        return free.arrival
+
+    def _next_in_slot(self, mine: _Class, previous: Arrival) -> Arrival | None:
+        if not previous.closed:
+            return None
+        span = self._span(previous.phase)
+        think = self._thinks[span.name]
+        ready = self._clock() + self._random.uniform(think.min, think.max)
+        if ready < min(span.end, self._stop_at):
+            gevent.sleep(max(ready - self._clock(), 0))
+        now = self._clock()
+        if now >= min(span.end, self._stop_at) or mine.slots > self._slots_wanted(span, mine, now):
+            mine.slots -= 1
+            return None
+        return self._begin(Arrival(now, previous.scenario, span.name, closed=True))
+
+    # -- what the conductor calls ---------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Hand over every arrival when it is due; returns after the last one, or when stopped."""
+        housekeeper = gevent.spawn(self._keep_house)
+        try:
+            names, spans, schedule = self._schedule.names, self._schedule.spans, self._schedule
+            rows: Iterable[tuple[float, int, int, int]] = zip(
+                schedule.times, schedule.phases, schedule.scenarios, schedule.indices, strict=True
+            )
+            for due, phase, scenario, index in rows:
+                self._sleep_until(due)
+                if due >= self._stop_at:
+                    break
+                self._offer(self._begin(Arrival(float(due), names[scenario], spans[phase].name, int(index))))
+            self._sleep_until(min(spans[-1].end, self._stop_at))
+        finally:
+            housekeeper.kill()
+
+    def stop(self) -> None:
+        """Let no further arrival come due; what is in flight goes on, and the backlog is dropped."""
+        self._stop_at = min(self._stop_at, self._clock())
+        self.drop_backlog(RUN_STOPPED)
+
+    def drop_backlog(self, reason: str) -> None:
+        """Record every arrival that still waits for a user as dropped."""
+        for mine in self._classes.values():
+            while mine.backlog:
+                self._drop(mine.backlog.popleft(), reason)
+
+    @property
+    def in_flight(self) -> int:
+        """Arrivals that a user has taken and not finished."""
+        return sum(mine.busy for mine in self._classes.values())
+
+    @property
+    def waiting(self) -> int:
+        """Arrivals that wait for a free user."""
+        return sum(len(mine.backlog) for mine in self._classes.values())
+
+    def scheduled(self, phase: str) -> dict[str, int]:
+        """Return how many arrivals (open) or iterations (closed) have come due in a phase, by scenario."""
+        return {name: count for (of_phase, name), count in self._begun.items() if of_phase == phase}
+
+    def users_wanted(self, now: float) -> int:
+        """Return how many users this process needs: never fewer than before, never more than the plan allows.
+
+        Locust keeps the proportions of the classes, so the class that is shortest of users decides.
+        """
+        wanted = 0.0
+        for mine in self._classes.values():
+            ahead = self._peak_ahead(now) * mine.share
+            slots = self._slots_ahead(now) * mine.share
+            need = mine.busy + len(mine.backlog) + ahead * _HEADROOM_S + slots
+            if self._pool_size == 0:
+                need = max(need, ahead * (self._pool.expected_latency + _HEADROOM_S))
+            wanted = max(wanted, (need + 1) / mine.share)
+        self._pool_size = max(self._pool_size, min(math.ceil(wanted), self._pool.max_users))
+        return self._pool_size
+
+    # -- inside ---------------------------------------------------------------------------------------------
+
+    def _begin(self, arrival: Arrival) -> Arrival:
+        key = (arrival.phase, arrival.scenario)
+        self._begun[key] = self._begun.get(key, 0) + 1
+        self.offered += 1
+        return arrival
+
+    def _offer(self, arrival: Arrival) -> None:
+        mine = self._classes[arrival.scenario]
+        if mine.free:
+            # The user that was last to finish: its connection is the least likely to have gone stale.
+            free = mine.free.pop()
+            free.arrival = arrival
+            mine.busy += 1
+            self._loop.run_callback(free.waiter.switch, None)
+        else:
+            arrival.waited = True
+            mine.backlog.append(arrival)
+
+    def _sleep_until(self, due: float) -> None:
+        while (remaining := min(due, self._stop_at) - self._clock()) > 0:
+            gevent.sleep(min(remaining - _FINE_WAIT_S, _HOUSEKEEPING_S) if remaining > _FINE_WAIT_S else 0)
+
+    def _keep_house(self) -> None:
+        """Drop what has waited too long, and open the slots of closed phases."""
+        while True:
+            now = self._clock()
+            for mine in self._classes.values():
+                self._expire(mine)
+            for span in self._schedule.spans:
+                if span.closed and span.start <= now < min(span.end, self._stop_at):
+                    self._open_slots(span, now)
+            gevent.sleep(_HOUSEKEEPING_S)
+
+    def _expire(self, mine: _Class) -> None:
+        now = self._clock()
+        while mine.backlog and mine.backlog[0].due + self._pool.max_lag < now:
+            reason = AT_MAXIMUM if self._pool_size >= self._pool.max_users else STILL_GROWING
+            self._drop(mine.backlog.popleft(), reason)
+
+    def _open_slots(self, span: PhaseSpan, now: float) -> None:
+        for name, mine in self._classes.items():
+            while mine.slots < self._slots_wanted(span, mine, now):
+                mine.slots += 1
+                self._offer(self._begin(Arrival(now, name, span.name, closed=True)))
+
+    def _slots_wanted(self, span: PhaseSpan, mine: _Class, now: float) -> int:
+        """Return the concurrent users of a class: shares of the whole, rounded so that they add up to it."""
+        users = round(span.pacer.rate(now - span.start))
+        counted, before = 0.0, 0
+        for one in self._classes.values():
+            counted += users * one.share
+            after = math.floor(counted + 0.5)
+            if one is mine:
+                return after - before
+            before = after
+        return 0
+
+    def _span(self, phase: str) -> PhaseSpan:
+        return next(span for span in self._schedule.spans if span.name == phase)
+
+    def _peak_ahead(self, now: float) -> float:
+        """Return the highest rate within the headroom, arrivals/s in this process."""
+        return self._highest_ahead(now, closed=False)
+
+    def _slots_ahead(self, now: float) -> float:
+        return self._highest_ahead(now, closed=True)
+
+    def _highest_ahead(self, now: float, *, closed: bool) -> float:
+        moments = [now + _HEADROOM_S * step / 8 for step in range(9)]
+        return max(
+            (
+                span.pacer.rate(t - span.start)
+                for span in self._schedule.spans
+                if span.closed is closed
+                for t in moments
+                if span.start <= t < span.end
+            ),
+            default=0.0,
+        )

@@ -1,0 +1,64 @@
+"""Puts the parts together: one `Platform` is everything behind one port."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from . import errors, llm, operations, runs, updates
+from .database import Database
+from .engine import Engine, RefusedError
+from .faults import Faults
+from .gateway import Gateway
+from .operations import Lifetime
+from .options import Options
+from .telemetry import RouteNames, Telemetry
+
+
+class Platform:
+    """The parts of one server, started and stopped together."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.lifetime = Lifetime(started=time.monotonic())
+        self.faults = Faults(options.seed)
+        self.engine = Engine(options.engine, self.faults)
+        live = updates.Updates(self.faults)
+        self.telemetry = Telemetry(self.engine, self.faults, lambda: live.open)
+        live.telemetry = self.telemetry
+        self.database = Database(options.database, self.telemetry.database_seconds)
+        self.app = self._application(live)
+
+    async def start(self) -> None:
+        """Open the database and start the engine; raises `database.DatabaseUnavailableError`."""
+        await self.database.start(self._options.seed_runs, self._options.seed)
+        self.engine.start()
+
+    def drain(self) -> None:
+        """Take no new requests and let those inside finish, freed from what slowed them on purpose."""
+        self.lifetime.draining = True
+        self.engine.drain()
+        self.faults.clear_all()
+
+    async def stop(self) -> None:
+        """Give everything back."""
+        self.faults.clear_all()
+        await self.engine.stop()
+        await self.database.stop()
+
+    def _application(self, live: updates.Updates) -> ASGIApp:
+        app = FastAPI(title="Platform under test", version="1", redoc_url=None)
+        app.include_router(llm.router(self._options, self.engine, self.faults))
+        app.include_router(runs.router(self.database))
+        app.include_router(updates.router(live))
+        app.include_router(operations.router(self.lifetime, self.engine, self.faults, self.telemetry))
+        app.add_exception_handler(RequestValidationError, errors.on_invalid)
+        app.add_exception_handler(errors.ModelError, errors.on_model_error)
+        app.add_exception_handler(RefusedError, errors.on_refused)
+        app.add_exception_handler(HTTPException, errors.on_http_error)
+        names = RouteNames([*app.openapi()["paths"], "/openapi.json", "/docs"])
+        return Gateway(app, self.faults, self.telemetry, names)

@@ -1,0 +1,134 @@
+"""Runs the platform on a socket: ready line, signals, the parent's life, and a clean and quick end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Generator
+from types import FrameType
+
+import uvicorn
+
+from .app import Platform
+from .database import DatabaseUnavailableError
+from .options import Options
+
+STUCK_LIMIT_S = 5.0
+MAX_WS_MESSAGE = 2**20
+
+
+class Server(uvicorn.Server):
+    """uvicorn with a ready line, and with an exit code of 0 after a signal."""
+
+    def __init__(self, config: uvicorn.Config, platform: Platform, url: str) -> None:
+        super().__init__(config)
+        self._platform = platform
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so: one line of JSON on standard output."""
+        await super().startup(sockets)
+        # What exists now lives as long as the process; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        print(json.dumps({"url": self._url, "pid": os.getpid()}), flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests finish within the grace period, cut the others."""
+        self._platform.drain()
+        await super().shutdown(sockets)
+
+    def leave(self) -> None:
+        """Begin to end, from any place in this process."""
+        # The flag of the health route is set at once; the rest happens in the event loop, within 0.1 s.
+        self._platform.lifetime.draining = True
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take SIGINT and SIGTERM as a request to end; unlike uvicorn's own, without dying of it later."""
+
+        def handle(_number: int, _frame: FrameType | None) -> None:
+            self.leave()
+
+        handled = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, handle) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+async def serve(options: Options, listener: socket.socket) -> int:
+    """Serve on a bound socket until told to end; the result is the exit code."""
+    platform = Platform(options)
+    try:
+        await platform.start()
+    except DatabaseUnavailableError as problem:
+        print(f"python -m target: error: the database cannot be used: {problem}", file=sys.stderr)
+        return 2
+    config = uvicorn.Config(
+        platform.app,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MAX_WS_MESSAGE,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=options.keep_alive_s,
+        timeout_graceful_shutdown=options.stop_grace_s,
+    )
+    server = Server(config, platform, _url(listener))
+    if options.exit_with_parent:
+        loop = asyncio.get_running_loop()
+        watch = threading.Thread(
+            target=_leave_with_parent, args=(server, loop), name="parent watch", daemon=True
+        )
+        watch.start()
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await platform.stop()
+    return 0
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to `host` and `port` (0: any free one) that does not listen yet; raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _leave_with_parent(server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    # os.read instead of sys.stdin: a thread inside a buffered reader would hold its lock at interpreter exit.
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(server.leave)
+    time.sleep(STUCK_LIMIT_S)
+    # Only reached when the event loop is stuck: nobody is left who could end this process otherwise.
+    os._exit(1)

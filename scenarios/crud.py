@@ -1,8 +1,7 @@
 """CRUD on evaluation runs: three kinds of API users, the mix of operations, and answers that are checked."""
 
 import json
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote_plus
 
@@ -20,7 +19,6 @@ _KNOWN_RUNS = 500
 _PAYLOADS = 200
 _SEARCHES = ("baseline", "summary", "accuracy", "nightly", "regression", "chat")
 
-
 RunId = int | str
 
 
@@ -28,9 +26,15 @@ class _KnownRuns:
     """Ids of runs that exist on the server, shared by the users of a process: later requests build on them."""
 
     def __init__(self, seed: int) -> None:
-        self.ids: deque[RunId] = deque(maxlen=_KNOWN_RUNS)
+        self.ids: list[RunId] = []
         runs = generators.evaluation_runs(seed, _PAYLOADS)
         self.payloads = [(run["name"], json.dumps(run).encode()) for run in runs]
+
+    def add(self, run_id: RunId) -> None:
+        """Remember a run; of very many, the ones that were seen first are forgotten."""
+        if run_id not in self.ids:
+            self.ids.append(run_id)
+            del self.ids[: max(len(self.ids) - _KNOWN_RUNS, 0)]
 
 
 class _EvaluationUser(ArrivingUser):
@@ -84,7 +88,7 @@ class _EvaluationUser(ArrivingUser):
         _items(answer)
 
     def _compare(self, attempt: Attempt) -> None:
-        body = json.dumps({"run_ids": [self._some_run(), self._some_run()]}).encode()
+        body = json.dumps({"run_ids": self._two_runs()}).encode()
         self._json(self.exchange(attempt.sample, "POST", f"{self.options.path}/compare", body))
 
     def _update(self, attempt: Attempt) -> None:
@@ -95,21 +99,29 @@ class _EvaluationUser(ArrivingUser):
         _expect(answer.get("status") == status, "the update was not kept")
 
     def _export(self, attempt: Attempt) -> None:
-        ids = f"{self._some_run()},{self._some_run()}"
+        ids = ",".join(map(str, self._two_runs()))
         response = self.exchange(attempt.sample, "GET", f"{self.options.path}/compare/export?run_ids={ids}&format=csv")
         _expect(b"," in response.body and b"\n" in response.body, "the export is not CSV")
 
     def _some_run(self) -> RunId:
-        """Return the id of a run that exists; with none known yet, ask for the list first, as an extra request."""
-        if not self.known.ids:
+        return self.session.random("known").choice(self._known_ids(1))
+
+    def _two_runs(self) -> list[RunId]:
+        return self.session.random("known").sample(self._known_ids(2), 2)
+
+    def _known_ids(self, least: int) -> Sequence[RunId]:
+        """Return ids of runs that exist; with too few known, ask for the list first, as an extra request."""
+        if len(self.known.ids) < least:
             with self.measure("list (for ids)") as extra:
                 self._list(extra)
-        if not self.known.ids:
-            raise Failure(Outcome.BAD_CONTENT, "the server has no runs to work on")
-        return self.session.random("known").choice(self.known.ids)
+        if len(self.known.ids) < least:
+            raise Failure(Outcome.BAD_CONTENT, f"the server has fewer than {least} runs to work on")
+        return self.known.ids
 
     def _remember(self, runs: list[dict[str, Any]]) -> None:
-        self.known.ids.extend(run["id"] for run in runs if isinstance(run.get("id"), int | str))
+        for run in runs:
+            if isinstance(run_id := run.get("id"), int | str):
+                self.known.add(run_id)
 
     @staticmethod
     def _json(response: Response) -> dict[str, Any]:

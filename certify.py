@@ -43,7 +43,7 @@ class Certified:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the plans; the result is the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     plans = [plan for path in options.plans for plan in _plans_in(Path(path))]
     if problems := _problems(plans):
         for problem in problems:

@@ -27,7 +27,11 @@ class ConnectionLost(ClientError):
 
 
 class BadResponse(ClientError):
-    """What arrived is not valid in the protocol."""
+    """What arrived is not valid in the protocol. `status`: of a refused WebSocket upgrade."""
+
+    def __init__(self, message: str, sent: float | None = None, status: int | None = None) -> None:
+        super().__init__(message, sent)
+        self.status = status
 
 
 class TimedOut(ClientError):

@@ -44,30 +44,56 @@ class Response:
 
 
 class _Incoming:
-    """Callbacks of the parser for one response."""
+    """The parser of one response, and its callbacks. Interim responses (1xx) before it are passed over."""
 
-    __slots__ = ("complete", "header_bytes", "now", "response")
+    __slots__ = ("complete", "keep_alive", "now", "parser", "received", "response", "without_body")
 
-    def __init__(self, response: Response) -> None:
-        self.response, self.complete, self.header_bytes, self.now = response, False, 0, 0.0
+    def __init__(self, response: Response, method: str) -> None:
+        self.response, self.without_body = response, method == "HEAD"
+        self.complete, self.keep_alive, self.now, self.received = False, False, 0.0, 0
+        self.parser = httptools.HttpResponseParser(self)
+
+    def feed(self, data: bytes, now: float) -> None:
+        """Parse what arrived at `now`. Raises HttpParserError."""
+        self.now = now
+        self.received += len(data)
+        self.parser.feed_data(data)
+        if not self.response.status and self.received > _HEADER_LIMIT:
+            raise httptools.HttpParserError(f"headers are longer than {_HEADER_LIMIT} bytes")
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.keep_alive = False  # the server wrote more than was asked for: nothing after it could be trusted
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.header_bytes += len(name) + len(value)
-        if self.header_bytes > _HEADER_LIMIT:
-            raise httptools.HttpParserCallbackError("headers are too long")
-        self.response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self.complete:
+            self.response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        status = self.parser.get_status_code()
+        if self.complete:
+            return
+        if 100 <= status < 200 and status != 101:
+            self.response.headers.clear()
+            return
+        self.response.status = status
+        if self.without_body:
+            self.on_message_complete()
 
     def on_body(self, data: bytes) -> None:
-        self.response.chunks.append((self.now, data))
+        if not self.complete:
+            self.response.chunks.append((self.now, data))
 
     def on_message_complete(self) -> None:
-        self.complete = True
+        if self.response.status and not self.complete:
+            self.complete = True
+            self.keep_alive = self.parser.should_keep_alive()  # later the parser knows about the next message only
 
 
 class _Connection:
     """One TCP or TLS connection, and what is needed to wait for it without a failed read first."""
 
-    __slots__ = ("_hub", "_readable", "_tls", "sock", "used")
+    __slots__ = ("_hub", "_readable", "_tls", "sock")
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._hub = gevent.get_hub()
@@ -81,7 +107,6 @@ class _Connection:
                 raw.close()
                 raise
         self.sock: Any = raw
-        self.used = False
         self._readable: Any = None if self._tls else self._hub.loop.io(raw.fileno(), 1)
 
     def read(self) -> bytes:
@@ -95,9 +120,10 @@ class _Connection:
 
     def is_stale(self) -> bool:
         """Return True when a pooled connection was closed, or spoken on, by the server meanwhile."""
-        if self._tls:
-            return bool(self.sock.pending())
+        if self._tls and self.sock.pending():
+            return True
         try:
+            # Under TLS too: an end of the session, like anything else unasked for, shows on the socket beneath.
             self.sock._sock.recv(1, gevent.socket.MSG_PEEK | gevent.socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
@@ -221,31 +247,29 @@ class HttpClient:
     def _send_and_read(self, method: str, data: bytes, response: Response) -> None:
         connection = self._connection
         assert connection is not None
-        incoming = _Incoming(response)
-        parser = httptools.HttpResponseParser(incoming)
+        incoming = _Incoming(response, method)
         try:
             connection.sock.sendall(data)
             while not incoming.complete:
                 received = connection.read()
-                incoming.now = time.monotonic()
+                now = time.monotonic()
                 if not received:
-                    self._closed_by_server(parser, response)
+                    self._closed_by_server(response)
+                    incoming.now = now
                     break
                 if response.first_byte is None:
-                    response.first_byte = incoming.now
-                parser.feed_data(received)
-                response.status = parser.get_status_code()
+                    response.first_byte = now
+                incoming.feed(received, now)
         except OSError as error:
             raise ConnectionLost(_reason(error), response.sent) from error
         except httptools.HttpParserError as error:
             raise BadResponse(f"not a valid HTTP response: {error}", response.sent) from error
         response.done = incoming.now
-        connection.used = True
-        if not incoming.complete or not parser.should_keep_alive():
+        if not incoming.keep_alive:
             self.close()
 
     @staticmethod
-    def _closed_by_server(parser: httptools.HttpResponseParser, response: Response) -> None:
+    def _closed_by_server(response: Response) -> None:
         """Accept the end of the connection as the end of the body where the protocol says so."""
         ends_with_connection = (
             response.status

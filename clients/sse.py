@@ -49,23 +49,28 @@ def parse(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Event]:
 
 def _lines(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
     """Yield complete lines with the arrival of the piece that ended them; LF, CR and CRLF all end a line."""
-    rest, start, after_cr = b"", True, False
+    rest: list[bytes] = []  # of the line that has not ended; joined once, however many pieces it came in
+    after_cr = False
+    for at, block in _without_bom(pieces):
+        position = 1 if after_cr and block.startswith(b"\n") else 0  # the second half of a split CRLF
+        after_cr = block.endswith(b"\r")
+        for match in _LINE_END.finditer(block, position):
+            rest.append(block[position : match.start()])
+            yield at, b"".join(rest)
+            rest.clear()
+            position = match.end()
+        rest.append(block[position:])
+
+
+def _without_bom(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
+    """Yield the pieces that hold anything, without the byte order mark that a stream may begin with."""
+    head: bytes | None = b""
     for at, piece in pieces:
         block = piece
-        if after_cr and block.startswith(b"\n"):
-            block = block[1:]  # the second half of a CRLF whose CR ended the piece before
+        if head is not None:
+            head += piece
+            if len(head) < len(_BOM) and _BOM.startswith(head):
+                continue
+            block, head = head.removeprefix(_BOM), None
         if block:
-            after_cr = False
-        rest += block
-        if start and len(rest) >= len(_BOM):
-            rest, start = rest.removeprefix(_BOM), False
-        elif start and not _BOM.startswith(rest):
-            start = False
-        if start:
-            continue
-        position = 0
-        for match in _LINE_END.finditer(rest):
-            yield at, rest[position : match.start()]
-            position = match.end()
-        after_cr = rest.endswith(b"\r")
-        rest = rest[position:]
+            yield at, block

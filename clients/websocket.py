@@ -1,5 +1,6 @@
 """A WebSocket connection with stamps, over websocket-client and gevent's sockets."""
 
+import contextlib
 import ssl
 import time
 from typing import Any
@@ -10,6 +11,8 @@ import gevent.ssl
 import websocket
 
 from clients.errors import BadResponse, ConnectFailed, ConnectionLost, TimedOut
+
+_SWITCHING_PROTOCOLS = 101
 
 
 class Connection:
@@ -35,7 +38,10 @@ class Connection:
                 f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}",
                 header=[f"{name}: {value}" for name, value in headers.items()],
                 socket=self._socket,
+                redirect_limit=0,  # a server must not send the load elsewhere: another host may not be allowed
             )
+            if (status := self._web_socket.getstatus()) != _SWITCHING_PROTOCOLS:
+                raise _refused(status, self.began)
         except BaseException as error:
             if self._socket is not None:
                 self._socket.close()
@@ -49,8 +55,7 @@ class Connection:
         if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
             raise TimedOut(f"no connection within {timeout:g} s", self.began) from None
         if isinstance(error, websocket.WebSocketBadStatusException):
-            self.status = error.status_code
-            raise BadResponse(f"the upgrade was answered with HTTP {error.status_code}", self.began) from None
+            raise _refused(error.status_code, self.began) from None
         if isinstance(error, OSError | ssl.SSLError):
             raise ConnectFailed((error.strerror or str(error)).lower(), self.began) from None
         if isinstance(error, websocket.WebSocketException):
@@ -83,7 +88,10 @@ class Connection:
 
     def close(self) -> None:
         """Say goodbye and close; never raises for a connection that is gone."""
-        try:
+        with contextlib.suppress(OSError, websocket.WebSocketException):
             self._web_socket.close(timeout=0)
-        except (OSError, websocket.WebSocketException):
-            self._socket.close()
+        self._socket.close()  # the library leaves the socket open where the server was the first to close
+
+
+def _refused(status: int | None, began: float) -> BadResponse:
+    return BadResponse(f"the upgrade was answered with HTTP {status}", began, status)

@@ -38,6 +38,8 @@ class Conductor:
         self._run: Run | None = None
         self._exit_code = EXIT_INVALID
         self._begun = gevent.event.Event()
+        self._idle = gevent.event.Event()
+        self._idle.set()
         self._refuse_distributed()
         given = environment.parsed_options
         if given is not None and given.headless:
@@ -51,18 +53,20 @@ class Conductor:
     def begin(self, phases: tuple[Phase, ...] | None) -> None:
         """Start a run, with these phases in place of the plan's when there are any."""
         self._begun.clear()
+        self._idle.clear()
         chosen = self._or_exit(phases)
         notes = [] if phases is None else [f"the shape {phases[0].name} stands in place of the plan's phases"]
         self._set_user_classes(chosen.plan)
         self._run = Run(self._environment, chosen, self._classes(chosen.plan), notes)
         print(f"run {self._run.folder.name}: {chosen.plan.title} against {self._run.session.host}", flush=True)
         self._begun.set()
+        gevent.spawn(self._stop_when_over, self._run)
 
     def tick(self) -> Tick | None:
-        """Return how many users there must be now, or None when the run is over."""
+        """Return how many users there must be now, or None when there is no run."""
         self._begun.wait()  # Locust starts to tick while `begin` still waits for the processes around the run
         run = self._run
-        if run is None or run.over.is_set():
+        if run is None:
             return None
         users, classes = run.users_wanted(), list[type[User]](self._classes(run.session.plan))
         return users, max(float(users), 1.0), classes
@@ -87,6 +91,12 @@ class Conductor:
         run.interrupt("interrupted by Ctrl-C")
         run.session.stopping.set()
 
+    def _stop_when_over(self, run: Run) -> None:
+        """Stop the users as soon as the run is drained, or its deadline has passed: a tick would be up to 1 s late."""
+        run.over.wait()
+        if self._run is run and self._environment.runner is not None:
+            self._environment.runner.stop()
+
     def _on_stopping(self) -> None:
         if self._run is not None:
             self._run.interrupt("stopped before its end")
@@ -101,13 +111,15 @@ class Conductor:
         run_file = getattr(self._environment.parsed_options, "run_file", "")
         if run_file:
             Path(run_file).write_text(str(folder), encoding="utf-8")
+        self._idle.set()
 
     def _on_quitting(self) -> None:
-        """Give the verdict as exit code; on a signal the run is still to be closed."""
+        """Give the verdict as exit code; on a signal the run is still to be closed, and Locust may come here twice."""
         if self._run is not None and self._environment.runner is not None:
             self._on_stopping()
             self._environment.runner.stop()
             self._on_stopped()
+        self._idle.wait()
         self._environment.process_exit_code = self._exit_code if self._has_headless_verdict() else 0
 
     def _has_headless_verdict(self) -> bool:

@@ -32,7 +32,7 @@ from samples.recorder import Recorder
 from samples.sample import Outcome, Protocol, Sample
 from scenarios.base import LoadUser
 from scenarios.dispatcher import Arrival, Dispatcher
-from scenarios.session import Clock, Session
+from scenarios.session import Clock, Session, token_of
 from shapes.arrivals import Schedule, schedule
 
 _WORKER = "0"
@@ -59,7 +59,8 @@ class Run:
         self.over = gevent.event.Event()
         """Set when nothing is in flight any more, or the deadline for it has passed."""
         self.clock = Clock()
-        self.recorder = Recorder(_WORKER, self.clock)
+        token = token_of(plan)
+        self.recorder = Recorder(_WORKER, self.clock, secrets=(token,) if token else ())
         self.tallies = LiveTallies()
         self.recorder.listeners += [self.tallies, LocustStatistics(environment)]
         self.process = ProcessRecord(worker=_WORKER, pid=os.getpid())

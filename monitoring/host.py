@@ -29,17 +29,17 @@ class HostProbe:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._at = clock()
-        self._cpu = psutil.cpu_times()
-        self._totals = self._transfers()
+        self._at: float | None = None
+        self._cpu: dict[str, float] = {}
+        self._totals: dict[str, float] = {}
 
     def read(self) -> dict[str, float]:
-        """Return the metrics by name; rates are over the time since the last call."""
-        now, cpu, totals = self._clock(), psutil.cpu_times(), self._transfers()
+        """Return the metrics by name; rates are over the time since the last call, and not in the first."""
+        now, cpu, totals = self._clock(), psutil.cpu_times()._asdict(), self._transfers()
         values = self._levels()
-        elapsed = now - self._at
-        if elapsed > 0:
-            values |= _cpu_use(self._cpu._asdict(), cpu._asdict(), elapsed)
+        if self._at is not None and now > self._at:
+            elapsed = now - self._at
+            values |= _cpu_use(self._cpu, cpu, elapsed)
             for name, total in totals.items():
                 # A counter that fell was reset: a device came or went.
                 if name in self._totals and total >= self._totals[name]:
@@ -77,7 +77,7 @@ def _cpu_use(before: dict[str, float], after: dict[str, float], elapsed: float) 
     # The kernel's counters can step back by a tick, so no difference may count below 0.
     spent = {name: max(0.0, after[name] - before[name]) for name in after if name not in _COUNTED_TWICE}
     total = sum(spent.values())
-    busy = total - sum(spent.get(name, 0.0) for name in _IDLE)
+    busy = sum(seconds for name, seconds in spent.items() if name not in _IDLE)
     if total <= 0:
         return {}
     return {"cpu_cores": busy / elapsed, "cpu_share": busy / total}

@@ -28,7 +28,7 @@ def segment_path(folder: Path) -> Path:
     number, path = 1, folder / _FILE.format("")
     while path.exists():
         number += 1
-        path = folder / _FILE.format(f"-{number}")
+        path = folder / _FILE.format(number)
     return path
 
 

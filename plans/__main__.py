@@ -107,20 +107,16 @@ def _relative(path: Path) -> Path:
 
 def loads(phases: Sequence[Phase]) -> str:
     """Return the loads of some phases as people write them: `10, 10→50, 50 RPS` or `100 users`."""
-    texts: list[str] = []
-    for index, phase in enumerate(phases):
-        unit = _unit(phase)
-        last = index == len(phases) - 1 or _unit(phases[index + 1]) != unit
-        text = _level(phase)
-        if last:
-            text += f" {unit}"
-        if not texts or texts[-1] != text:
-            texts.append(text)
-    return ", ".join(texts)
-
-
-def _unit(phase: Phase) -> str:
-    return "users" if phase.closed else "RPS"
+    shown: list[tuple[str, str]] = []
+    for phase in phases:
+        entry = (_level(phase), "users" if phase.closed else "RPS")
+        if not shown or shown[-1] != entry:
+            shown.append(entry)
+    # A unit stands once, behind the last of the levels that it belongs to.
+    following = [unit for _, unit in shown[1:]] + [""]
+    return ", ".join(
+        level if unit == after else f"{level} {unit}" for (level, unit), after in zip(shown, following, strict=True)
+    )
 
 
 def _level(phase: Phase) -> str:

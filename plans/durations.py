@@ -38,7 +38,7 @@ def _finite(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def format_duration(seconds: float) -> str:

@@ -65,7 +65,9 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Plan:
     except ValidationError as error:
         # What a missing variable left behind would be reported a second time as a wrong value.
         unset = {problem.field for problem in problems}
-        found = [problem_from(details, raw, Plan) for details in error.errors()]
+        # Entries that are wrong are taken for missing ones too.
+        errors = (d for d in error.errors() if not (d["type"] == "too_short" and d["input"]))
+        found = [problem_from(details, raw, Plan) for details in errors]
         problems += [problem for problem in found if problem.field not in unset]
     problems += _reference_problems(raw)
     if problems:

@@ -48,7 +48,7 @@ Level = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 class Levels(Frozen):
     """The load levels of a phase: arrivals/s under `rate`, concurrent users under `users`."""
 
-    value: Annotated[Level, Field(gt=0)] | None = None
+    value: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     from_: Level | None = Field(None, alias="from")
     to: Level | None = None
     steps: int | None = Field(None, ge=1, le=1000)

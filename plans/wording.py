@@ -11,11 +11,11 @@ from plans.problems import Problem
 _LONGEST_VALUE = 80
 
 _LIMITS = {
-    "greater_than": "must be > {gt:g}",
-    "greater_than_equal": "must be >= {ge:g}",
-    "less_than": "must be < {lt:g}",
-    "less_than_equal": "must be <= {le:g}",
-    "string_too_short": "must have at least {min_length} characters",
+    "greater_than": "must be > {gt:.10g}",
+    "greater_than_equal": "must be >= {ge:.10g}",
+    "less_than": "must be < {lt:.10g}",
+    "less_than_equal": "must be <= {le:.10g}",
+    "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
     "literal_error": "must be one of {expected}",
     "enum": "must be one of {expected}",
@@ -59,7 +59,7 @@ def problem_from(details: ErrorDetails, raw: object, model: type[BaseModel], fil
     if kind == "missing":
         return Problem(file, field, "is missing")
     if kind == "too_short":
-        return Problem(file, field, f"must have at least {context['min_length']} entry, got none")
+        return Problem(file, field, "must have at least one entry, got none")
     if kind == "value_error":
         return _own(field, value, str(context["error"]), file)
     if kind in _LIMITS:

@@ -1,11 +1,12 @@
 """`python -m reports RUN_FOLDER`: from a run folder to the report, the verdict and its exit code."""
 
 import argparse
-import json
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from plans.run import RUN_FILE, RunRecord
 from reports.analysis import Analysis, Verdict
@@ -14,6 +15,7 @@ from reports.publish import PAGE, REPORT_FOLDER, publish
 from reports.texts import one_line
 
 USAGE = 2
+_MOST_FIELDS = 3
 
 
 class NoRun(Exception):
@@ -57,7 +59,7 @@ def report(analysis: Analysis, folder: Path, quiet: bool = False) -> int:
     for form in unwritten:
         print(f"error: could not write {form}", file=sys.stderr)
     page = folder / REPORT_FOLDER / PAGE
-    if not any(page == form.path or page.parent == form.path for form in unwritten):
+    if not any(form.path in (page, page.parent) for form in unwritten):
         print(f"report: {page}")
     if unwritten and analysis.verdict is Verdict.PASS:
         print("INVALID: the limits held, but the evidence could not be kept.", file=sys.stderr)
@@ -82,10 +84,18 @@ def _check(folder: Path) -> None:
         raise NoRun(f"{folder} is no run folder: {RUN_FILE} is missing")
     try:
         RunRecord.read(folder)
-    except json.JSONDecodeError as error:
-        raise NoRun(f"{folder / RUN_FILE} is not valid JSON: {error}") from None
+    except ValidationError as error:
+        raise NoRun(f"{folder / RUN_FILE} is not the record of a run: {_fields(error)}") from None
     except (OSError, ValueError) as error:
         raise NoRun(f"{folder / RUN_FILE} cannot be read: {_words(error)}") from None
+
+
+def _fields(error: ValidationError) -> str:
+    """Return the first wrong fields in words; a record has too many to list them all."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    words = [f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in found[:_MOST_FIELDS]]
+    more = f" (and {len(found) - _MOST_FIELDS} more)" if len(found) > _MOST_FIELDS else ""
+    return one_line("; ".join(words), 600) + more
 
 
 def _words(error: Exception) -> str:

@@ -166,25 +166,17 @@ def _notes(run: RunData, total: PhaseResult) -> list[str]:
     record = run.record
     notes = list(record.notes)
     if record.rehearsal:
-        notes.append(
-            f"Rehearsal: durations were scaled by {record.time_scale:g}; this run gives no certificate."
-        )
+        notes.append(f"Rehearsal: durations were scaled by {record.time_scale:g}; this run gives no certificate.")
     if record.rate_scale != 1.0:
         notes.append(f"Rates and their limits were scaled by {record.rate_scale:g}.")
     if record.ending is Ending.INTERRUPTED:
-        notes.append(
-            "The run was interrupted: a phase that was cut short is measured up to the interruption."
-        )
+        notes.append("The run was interrupted: a phase that was cut short is measured up to the interruption.")
     if record.ending is Ending.RUNNING:
-        notes.append(
-            "The run crashed: what could be saved is shown, arrivals are counted from the samples on disk."
-        )
+        notes.append("The run crashed: what could be saved is shown, arrivals are counted from the samples on disk.")
     missed = [phase.name for phase in run.phases if not phase.reached]
     if missed:
         notes.append(f"Not reached: {', '.join(missed)}.")
-    gaps = [
-        f"{a.name} and {b.name}" for a, b in pairwise(run.phases) if b.reached and b.start_s - a.end_s > 0.001
-    ]
+    gaps = [f"{a.name} and {b.name}" for a, b in pairwise(run.phases) if b.reached and b.start_s - a.end_s > 0.001]
     if gaps:
         notes.append(f"There is time between {'; '.join(gaps)} that belongs to no phase.")
     return notes + run.frames.problems + _measurement_notes(run, total.metrics)

@@ -6,7 +6,7 @@ Nothing is computed here but what drawing needs: values are rounded to four digi
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plans.metrics import METRICS
 from reports.analysis import Analysis, CriterionResult, Series
@@ -64,15 +64,18 @@ _TITLES = {
 }
 
 _HINTS = {
-    ("load", "rps"): "per second, by due time",
+    ("load", "rps"): "per second; offered and dropped by due time, answers by the time they came",
     ("latency", "ms"): "done − due, by due time",
-    ("failures", "rps"): "per second, by due time",
+    ("failures", "rps"): "per second, by the time they ended",
     ("websocket", "rps"): "per second",
     ("llm", "tokens/s"): "tokens per second",
     ("in_flight", "count"): "sent and not yet done",
 }
 
-_NOUNS = {"cores": "CPU", "bytes": "memory", "ms": "delay", "ratio": "utilisation", "rps": "rate"}
+_NOUNS = {"cores": "CPU", "bytes": "memory", "bytes/s": "traffic", "ratio": "utilisation"}
+_STEADY = {"cores": "cores", "rps": "per second"}
+"""Units that the axis leaves out because they never change."""
+
 _UNITS = {"1/s": "rps", "per s": "rps", "/s": "rps", "tokens_per_s": "tokens/s"}
 
 
@@ -103,9 +106,14 @@ def charts(analysis: Analysis) -> list[Chart]:
         ("llm", timeline.llm),
         ("websocket", timeline.websocket),
     ]
-    for source in ("target", "host", "generator"):
-        groups.append((source, [s for s in timeline.resources if s.key.split(".")[0] == source]))
+    groups += [(source, _of_source(timeline.resources, source)) for source in ("target", "host", "generator")]
     return [chart for group, series in groups for chart in _by_unit(group, series)]
+
+
+def _of_source(resources: Iterable[Series], source: str) -> list[Series]:
+    """Return the curves of one source, whose name the chart's title says already."""
+    found = [series for series in resources if series.key.split(".")[0] == source]
+    return [replace(series, label=series.label.removeprefix(f"{source} ")) for series in found]
 
 
 def _by_unit(group: str, series: Iterable[Series]) -> list[Chart]:
@@ -114,16 +122,14 @@ def _by_unit(group: str, series: Iterable[Series]) -> list[Chart]:
         if any(value is not None for value in one.values):
             units.setdefault(_UNITS.get(one.unit, one.unit), []).append(one)
     return [
-        Chart(
-            group, unit, _title(group, unit), _HINTS.get((group, unit), unit if unit == "cores" else ""), tuple(found)
-        )
+        Chart(group, unit, _title(group, unit, found), _HINTS.get((group, unit), _STEADY.get(unit, "")), tuple(found))
         for unit, found in units.items()
     ]
 
 
-def _title(group: str, unit: str) -> str:
-    default = f"{group.replace('_', ' ').capitalize()}: {_NOUNS.get(unit, unit)}"
-    return _TITLES.get((group, unit), default)
+def _title(group: str, unit: str, series: list[Series]) -> str:
+    names = " and ".join(dict.fromkeys(one.label.partition(" (")[0].partition(",")[0] for one in series[:3]))
+    return _TITLES.get((group, unit), f"{group.replace('_', ' ').capitalize()}: {_NOUNS.get(unit, names)}")
 
 
 def chart_data(analysis: Analysis, drawn: list[Chart]) -> str:
@@ -168,7 +174,9 @@ def _chart_json(analysis: Analysis, chart: Chart) -> str:
 
 
 def _series_json(series: Series, index: int) -> str:
-    style = _STYLES.get(series.key, (_TONES[index % len(_TONES)], () if index == 0 else (3 + 2 * index, 3), 1.5))
+    style = _STYLES.get(series.key, (_TONES[index % len(_TONES)], () if index == 0 else (3 + 2 * (index % 5), 3), 1.5))
+    if series.key.endswith(".max"):
+        style = ("ink", (1, 3), 1.0)
     tone, dash, width = style
     head = {
         "key": series.key,

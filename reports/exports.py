@@ -71,6 +71,7 @@ def _measured(measured: Measured) -> dict[str, JsonValue]:
         "value": _number(measured.value),
         "samples": measured.samples,
         "why": measured.why,
+        "unbounded": measured.unbounded,
         "interval": None if interval is None else [_number(interval[0]), _number(interval[1])],
     }
 

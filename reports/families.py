@@ -66,9 +66,7 @@ def _summary(times: Times) -> dict[str, Measured]:
         return dict.fromkeys(STATISTICS, Measured(None, 0, times.why, unbounded=times.unbounded))
     scale = times.scale
     interval = (
-        mean_interval(np.asarray(times.values, np.float64) * scale, times.due_s)
-        if times.due_s is not None
-        else None
+        mean_interval(np.asarray(times.values, np.float64) * scale, times.due_s) if times.due_s is not None else None
     )
     summary = {"mean": Measured(float(times.values.mean(dtype=np.float64)) * scale, count, interval=interval)}
     ordered = np.sort(times.values)
@@ -139,8 +137,8 @@ def _llm(value: Callable[[pd.DataFrame], Floats], what: str) -> Callable[[Window
 
 def _icl(window: Window) -> Times:
     why, unbounded = unanswered(window.llm, "LLM request")
-    gaps, _ = window.run.frames.gaps_of(window.llm)
-    return Times(gaps, None, why or "no answer had two content events", unbounded, scale=0.001)
+    gaps = window.run.frames.gaps.of(window.llm)
+    return Times(gaps.values, None, why or "no answer had two content events", unbounded, scale=0.001)
 
 
 def tpot_ms(rows: pd.DataFrame) -> Floats:
@@ -167,9 +165,7 @@ def _ws_connect(window: Window) -> Times:
     rows = only(window.connects, equals(window.connects, "outcome", Outcome.OK))
     failed = len(window.connects) > 0 and len(rows) == 0
     why = (
-        f"none of {len(window.connects)} WebSocket connections was established"
-        if failed
-        else "no WebSocket was opened"
+        f"none of {len(window.connects)} WebSocket connections was established" if failed else "no WebSocket was opened"
     )
     return _times(rows, numbers(rows, "connect_ms"), why, failed)
 

@@ -9,6 +9,9 @@ from reports.analysis import Accounting, CriterionResult, Measured
 MISSING = "–"
 """What stands for a value that nobody can tell; it is never written as 0."""
 
+UNBOUNDED = "∞"
+"""What stands for a value beyond everything that was measured, such as a percentile that falls among failures."""
+
 _FACTORS = frozenset({"tokens_per_event"})
 """Metrics of unit `ratio` that are no share of a whole and so no percentage."""
 
@@ -19,6 +22,7 @@ _SCALES: dict[str, tuple[tuple[float, float, str], ...]] = {
     "ms": ((600_000, 60_000, "min"), (1000, 1000, "s"), (0, 1, "ms")),
     "s": ((7200, 3600, "h"), (600, 60, "min"), (1, 1, "s"), (0, 0.001, "ms")),
     "bytes": ((1e12, 1e12, "TB"), (1e9, 1e9, "GB"), (1e6, 1e6, "MB"), (1e3, 1e3, "kB"), (0, 1, "B")),
+    "bytes/s": ((1e9, 1e9, "GB/s"), (1e6, 1e6, "MB/s"), (1e3, 1e3, "kB/s"), (0, 1, "B/s")),
     "rps": ((0, 1, "RPS"),),
     "cores": ((0, 1, "cores"),),
     "tokens/s": ((0, 1, "tok/s"),),
@@ -53,9 +57,11 @@ def figure(value: float | bool | None, unit: str, digits: int = 3) -> str:
         return f"{int(value):,}"
     scales = _SCALES.get(unit, ((0, 1, unit),))
     size = abs(value)
+    if unit == "cores" and digits == 3 and size < 0.1:
+        digits = 2
     # Rounding may lift a value over the border: 999.7 ms is 1.00 s and not 1000 ms.
     rounded = float(f"{size:.{digits}g}")
-    start, divisor, sign = next(scale for scale in scales if rounded >= scale[0] or scale is scales[-1])
+    _, divisor, sign = next(scale for scale in scales if rounded >= scale[0] or scale is scales[-1])
     return f"{_number(value / divisor, digits)} {sign}".strip()
 
 
@@ -82,7 +88,7 @@ def _percent(value: float, digits: int) -> str:
 
 def measured_text(measured: Measured, metric: str) -> str:
     """Return a measured value as text, or the sign for missing."""
-    return figure(measured.value, unit_of(metric))
+    return UNBOUNDED if measured.unbounded else figure(measured.value, unit_of(metric))
 
 
 def limit_text(criterion: Criterion, digits: int = 3) -> str:
@@ -98,7 +104,8 @@ def pair(result: CriterionResult) -> tuple[str, str]:
     if value is not None and value != limit:
         while digits < 9 and figure(value, unit, digits) == figure(limit, unit, digits):
             digits += 1
-    return figure(value, unit, digits), limit_text(criterion, digits)
+    measured = UNBOUNDED if result.measured.unbounded else figure(value, unit, digits)
+    return measured, limit_text(criterion, digits)
 
 
 def margin_text(margin: float | None) -> str:
@@ -107,6 +114,8 @@ def margin_text(margin: float | None) -> str:
         return MISSING
     if abs(margin) >= 10:
         return f"{margin * 100:+,.0f} %"
+    if abs(margin) >= 0.01:
+        return f"{margin * 100:+.1f} %"
     return ("+" if margin > 0 else "") + _percent(margin, 3)
 
 

@@ -1,6 +1,6 @@
 """From a run folder to typed frames: what was recorded, without a second copy and without a failure.
 
-Texts are categoricals, numbers float64 (a null is NaN), and the gaps between the events of streams stay in one Arrow
+Texts are categoricals, numbers float64 (a null is NaN), and the gaps between the events of streams lie pooled in one
 array beside the frame. A file that a crash cut short gives what is whole in it.
 """
 
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from reports.statistics import Floats
 from samples.sample import Outcome
-from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, read_batches, reading_files, sample_files
+from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, reading_files, sample_files
 
 Mask = NDArray[np.bool_]
+Places = NDArray[np.int64]
 
 _NUMBERS = (
     "due_s", "sent_s", "done_s", "status", "connect_ms", "ttft_s", "ttfo_s", "prompt_tokens", "output_tokens",
@@ -35,6 +36,32 @@ _CHUNK_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
+class Gaps:
+    """Microseconds between content events, pooled, in the order of the samples.
+
+    `ends` has one entry more than there are samples: the gaps of row i are `values[ends[i]:ends[i + 1]]`.
+    """
+
+    values: NDArray[np.int32]
+    ends: Places
+
+    def of(self, rows: pd.DataFrame) -> "Gaps":
+        """Return the gaps of some rows of the samples, without copying when these stand together."""
+        index = rows.index.to_numpy()
+        if len(index) == 0:
+            return Gaps(np.zeros(0, np.int32), np.zeros(1, np.int64))
+        first, last = int(index[0]), int(index[-1]) + 1
+        if last - first == len(index):
+            ends = self.ends[first : last + 1]
+            return Gaps(self.values[ends[0] : ends[-1]], ends - ends[0])
+        wanted = np.zeros(last - first, dtype=np.bool_)
+        wanted[index - first] = True
+        lengths = np.diff(self.ends[first : last + 1])
+        values = self.values[self.ends[first] : self.ends[last]][np.repeat(wanted, lengths)]
+        return Gaps(values, _ends(lengths[wanted]))
+
+
+@dataclass(frozen=True, slots=True)
 class Frames:
     """The records of a run.
 
@@ -44,30 +71,18 @@ class Frames:
 
     samples: pd.DataFrame
     readings: pd.DataFrame
-    gaps: pa.LargeListArray
-    """Row by row as `samples`: microseconds between content events."""
+    gaps: Gaps
     problems: list[str]
     """What could not be read, in words."""
-
-    def gaps_of(self, rows: pd.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Return the pooled gaps of rows of `samples` in microseconds, and where each row's begin (rows + 1 ends)."""
-        index = rows.index.to_numpy()
-        if len(index) == 0:
-            return np.zeros(0, np.int32), np.zeros(1, np.int64)
-        if int(index[-1]) - int(index[0]) + 1 == len(index):
-            part = self.gaps.slice(int(index[0]), len(index))
-        else:
-            part = self.gaps.take(pa.array(index))
-        return _flat(part)
 
 
 def load_frames(folder: Path) -> Frames:
     """Return everything that can be read of the run in `folder`; an empty or broken folder gives empty frames."""
     problems: list[str] = []
     columns = [*_NUMBERS, *_FLAGS, *_TEXTS, _GAPS]
-    table = _table(sample_files(folder), columns, SAMPLE_SCHEMA, problems)
+    samples, gaps = _samples(_timed(_table(sample_files(folder), columns, SAMPLE_SCHEMA, problems), problems))
     readings = _table(reading_files(folder), READING_SCHEMA.names, READING_SCHEMA, problems)
-    samples, gaps = _samples(_timed(table, problems))
+    pa.default_memory_pool().release_unused()  # what the Arrow form of the samples took
     return Frames(samples, _readings(readings), gaps, problems)
 
 
@@ -101,10 +116,8 @@ def only(frame: pd.DataFrame, mask: Mask) -> pd.DataFrame:
     return frame.iloc[places]
 
 
-def _flat(gaps: pa.LargeListArray) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    lengths = np.nan_to_num(gaps.value_lengths().to_numpy(zero_copy_only=False)).astype(np.int64)
-    values = np.asarray(gaps.flatten().to_numpy(zero_copy_only=False), dtype=np.int32)
-    return values, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+def _ends(lengths: Places) -> Places:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
 
 def _table(paths: list[Path], columns: list[str], schema: pa.Schema, problems: list[str]) -> pa.Table:
@@ -135,16 +148,35 @@ def _chunks(path: Path, columns: list[str], schema: pa.Schema, problems: list[st
     held: list[pa.RecordBatch] = []
     count = 0
     try:
-        for batch in read_batches(path):
-            held.append(batch.select(columns))
+        for batch in _batches(path, columns):
+            held.append(batch)
             count += batch.num_rows
             if count >= _CHUNK_ROWS:
-                yield pa.Table.from_batches(held).cast(wanted).combine_chunks()
+                yield pa.Table.from_batches(held).select(columns).cast(wanted).combine_chunks()
                 held, count = [], 0
         if held:
-            yield pa.Table.from_batches(held).cast(wanted).combine_chunks()
+            yield pa.Table.from_batches(held).select(columns).cast(wanted).combine_chunks()
     except (pa.ArrowException, KeyError, OSError) as error:
-        problems.append(f"{path.name} cannot be read to its end: {error}")
+        problems.append(f"{path.name} cannot be read: {error}")
+
+
+def _batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield what `samples.segments.read_batches` does, of these columns only and without threads.
+
+    Both for speed: for batches as small as a run writes, starting threads takes seven times as long as the work.
+    """
+    data = pa.py_buffer(path.read_bytes())
+    try:
+        with pa.ipc.open_stream(data) as stream:
+            places = [stream.schema.get_field_index(name) for name in columns]
+    except pa.ArrowInvalid:
+        return  # a file that a crash left without even its head
+    options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=[place for place in places if place >= 0])
+    try:
+        with pa.ipc.open_stream(data, options=options) as stream:
+            yield from stream
+    except (pa.ArrowInvalid, OSError):
+        return  # the batch that a crash cut; those before it are whole
 
 
 def _timed(table: pa.Table, problems: list[str]) -> pa.Table:
@@ -157,40 +189,68 @@ def _timed(table: pa.Table, problems: list[str]) -> pa.Table:
     return table.filter(pa.array(good))
 
 
-def _samples(table: pa.Table) -> tuple[pd.DataFrame, pa.LargeListArray]:
-    due = np.asarray(table["due_s"].to_numpy(), dtype=np.float64)
-    order = np.argsort(due, kind="stable")
-    columns: dict[str, object] = {
-        name: np.asarray(table[name].to_numpy(), dtype=np.float64)[order] for name in _NUMBERS
-    }
-    columns |= {name: _flag(table[name])[order] for name in _FLAGS}
-    columns |= {name: _categorical(table[name], order) for name in _TEXTS}
-    gaps = table[_GAPS].combine_chunks()
-    if isinstance(gaps, pa.ChunkedArray):  # what combine_chunks gives for no chunks at all
-        gaps = pa.array([], type=_GAPS_TYPE)
-    if not np.array_equal(order, np.arange(len(order))):
-        gaps = gaps.take(pa.array(order))
-    columns |= _per_row(gaps)
-    return pd.DataFrame(columns, copy=False), gaps
+def _samples(table: pa.Table) -> tuple[pd.DataFrame, Gaps]:
+    order = np.argsort(np.asarray(table["due_s"].to_numpy(), dtype=np.float64), kind="stable")
+    arrays = {name: table[name] for name in table.column_names}
+    del table
+    # Each Arrow column is let go as soon as its numpy form exists, the largest one first.
+    gaps = _gaps(arrays.pop(_GAPS), order)
+    columns: dict[str, object] = {name: _numeric(arrays.pop(name), order) for name in _NUMBERS}
+    columns |= {name: _flag(arrays.pop(name), order) for name in _FLAGS}
+    columns |= {name: _categorical(arrays.pop(name), order) for name in _TEXTS}
+    return pd.DataFrame(columns | _per_row(gaps), copy=False), gaps
 
 
-def _per_row(gaps: pa.LargeListArray) -> dict[str, Floats]:
-    """Return sum and maximum of each row's gaps, some rows at a time: the sums of all at once are a second copy."""
-    sums, longest = np.full(len(gaps), np.nan), np.full(len(gaps), np.nan)
-    for first in range(0, len(gaps), _CHUNK_ROWS):
-        values, ends = _flat(gaps.slice(first, _CHUNK_ROWS))
+def _gaps(column: pa.ChunkedArray, order: Places) -> Gaps:
+    """Return the lists in the given order of rows.
+
+    A block of rows at a time: an index of all gaps at once would take twice the memory of the gaps.
+    """
+    lengths = np.zeros(len(column), np.int64)
+    values = np.empty(sum(len(chunk.flatten()) for chunk in column.chunks), np.int32)
+    row = filled = 0
+    for chunk in column.chunks:
+        lengths[row : row + len(chunk)] = chunk.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        flat = chunk.flatten().fill_null(0).to_numpy(zero_copy_only=False)
+        values[filled : filled + len(flat)] = flat
+        row, filled = row + len(chunk), filled + len(flat)
+    ends = _ends(lengths)
+    if np.array_equal(order, np.arange(len(order))):
+        return Gaps(values, ends)
+    result, new_ends = np.empty_like(values), _ends(lengths[order])
+    for first in range(0, len(order), _CHUNK_ROWS):
+        rows = order[first : first + _CHUNK_ROWS]
+        start, stop = new_ends[first], new_ends[first + len(rows)]
+        shift = ends[rows] - new_ends[first : first + len(rows)]
+        result[start:stop] = values[np.arange(start, stop) + np.repeat(shift, lengths[rows])]
+    return Gaps(result, new_ends)
+
+
+def _per_row(gaps: Gaps) -> dict[str, Floats]:
+    """Return sum and maximum of each row's gaps, a block of rows at a time as above."""
+    count = len(gaps.ends) - 1
+    sums, longest = np.full(count, np.nan), np.full(count, np.nan)
+    for first in range(0, count, _CHUNK_ROWS):
+        ends = gaps.ends[first : first + _CHUNK_ROWS + 1]
+        values = gaps.values[ends[0] : ends[-1]]
         filled = np.flatnonzero(np.diff(ends))
         if len(filled):
-            sums[first + filled] = np.add.reduceat(values.astype(np.int64), ends[filled])
-            longest[first + filled] = np.maximum.reduceat(values, ends[filled])
+            starts = ends[filled] - ends[0]
+            sums[first + filled] = np.add.reduceat(values.astype(np.int64), starts)
+            longest[first + filled] = np.maximum.reduceat(values, starts)
     return {"icl_sum_us": sums, "icl_max_us": longest}
 
 
-def _flag(column: pa.ChunkedArray) -> Mask:
-    return np.asarray(column.fill_null(False).to_numpy(), dtype=np.bool_)
+def _numeric(column: pa.ChunkedArray, order: Places) -> Floats:
+    return np.asarray(column.to_numpy(), dtype=np.float64)[order]
 
 
-def _categorical(column: pa.ChunkedArray, order: NDArray[np.int64]) -> pd.Categorical:
+def _flag(column: pa.ChunkedArray, order: Places) -> Mask:
+    flag: Mask = np.asarray(column.fill_null(False).to_numpy(), dtype=np.bool_)[order]
+    return flag
+
+
+def _categorical(column: pa.ChunkedArray, order: Places) -> pd.Categorical:
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         return pd.Categorical([], categories=[])
@@ -200,9 +260,7 @@ def _categorical(column: pa.ChunkedArray, order: NDArray[np.int64]) -> pd.Catego
 
 def _readings(table: pa.Table) -> pd.DataFrame:
     order = np.argsort(np.asarray(table["t_s"].to_numpy(), dtype=np.float64), kind="stable")
-    columns: dict[str, object] = {
-        name: np.asarray(table[name].to_numpy(), dtype=np.float64)[order] for name in ("t_s", "value")
-    }
+    columns: dict[str, object] = {name: _numeric(table[name], order) for name in ("t_s", "value")}
     columns |= {name: _categorical(table[name], order) for name in ("source", "metric", "worker")}
     frame = pd.DataFrame(columns, copy=False)
     return only(frame, np.isfinite(numbers(frame, "value")))

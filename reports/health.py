@@ -33,15 +33,11 @@ def checks(run: RunData, phases: list[PhaseResult]) -> list[HealthCheck]:
 
 
 def _accounting(run: RunData, phases: list[PhaseResult]) -> HealthCheck:
-    wrong = [
-        f"{p.accounting.lost} of {p.accounting.scheduled} in {p.name}" for p in phases if p.accounting.lost
-    ]
+    wrong = [f"{p.accounting.lost} of {p.accounting.scheduled} in {p.name}" for p in phases if p.accounting.lost]
     known = {phase.name for phase in run.phases}
     strangers = run.iterations["phase"].value_counts()
     wrong += [
-        f"{count} samples of unknown phase '{name}'"
-        for name, count in strangers.items()
-        if count and name not in known
+        f"{count} samples of unknown phase '{name}'" for name, count in strangers.items() if count and name not in known
     ]
     return HealthCheck(
         "accounting: arrivals without an outcome", not wrong, "; ".join(wrong) or "0", "0",
@@ -130,11 +126,7 @@ def _lag(run: RunData) -> HealthCheck:
     candidates = {"the whole run": pooled} | {n: v for n, v in lags.items() if len(v) >= _FEWEST_FOR_PHASE}
     found = {name: nearest_rank(np.sort(values), 990) for name, values in candidates.items()}
     where = max(found, key=lambda name: found[name])
-    text = (
-        f"{found[where]:.1f} ms over {where}"
-        if where == "the whole run"
-        else f"{found[where]:.1f} ms in {where}"
-    )
+    text = f"{found[where]:.1f} ms over {where}" if where == "the whole run" else f"{found[where]:.1f} ms in {where}"
     return HealthCheck("start lag p99", found[where] <= limit, text, f"≤ {limit:g} ms", advice)
 
 
@@ -190,9 +182,7 @@ def _cpu(run: RunData) -> HealthCheck:
         found = {("any", "the whole run"): float(numbers(rows, "value").mean())}
     worst = max(found, key=lambda key: found[key])
     text = f"{found[worst]:.2f} cores of worker {worst[0]} in {worst[1]}"
-    return HealthCheck(
-        "generator CPU", found[worst] <= limit * (1 + 1e-9), text, f"≤ {limit:g} cores", advice
-    )
+    return HealthCheck("generator CPU", found[worst] <= limit * (1 + 1e-9), text, f"≤ {limit:g} cores", advice)
 
 
 def _judged(run: RunData) -> list[PhaseRecord]:
@@ -202,5 +192,7 @@ def _judged(run: RunData) -> list[PhaseRecord]:
 
 
 def _unread(name: str, limit: str) -> HealthCheck:
-    advice = "the generator's own readings are missing, so nobody can tell whether it kept up: look for resources-*.arrow"
+    advice = (
+        "the generator's own readings are missing, so nobody can tell whether it kept up: look for resources-*.arrow"
+    )
     return HealthCheck(name, False, "no readings", limit, advice)

@@ -30,7 +30,8 @@ def junit_xml(analysis: Analysis) -> bytes:
         root.set(kind, str(sum(int(suite.get(kind, "0")) for suite in root)))
     root.set("time", f"{analysis.length_s:.3f}")
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    content: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return content + b"\n"
 
 
 def _suite(parent: ET.Element, analysis: Analysis, name: str, length: float, cases: Iterable[ET.Element]) -> None:

@@ -14,7 +14,7 @@ _SEALS = {Verdict.PASS: "✅ PASS", Verdict.FAIL: "❌ FAIL", Verdict.INVALID: "
 _ACTIVE = re.compile(r"([\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 _STARTING = re.compile(r"^([#+=-]|\d+(?=[.)]))")
 _PHASE_METRICS = ("throughput_rps", "success_rate", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
-_ERRORS = 10
+_MOST_ERRORS = 10
 
 
 def safe(text: str, longest: int = 300) -> str:
@@ -55,24 +55,42 @@ def summary_md(analysis: Analysis) -> bytes:
         f"run {_code(run.id)}",
     ]
     lines += [" · ".join(facts), ""]
-    if analysis.criteria:
-        head = ("State", "Phase", "Metric", "Measured", "Limit", "Margin", "Samples", "Requirement")
-        lines += ["### Criteria", "", *_table(head, (3, 4, 5, 6), map(_criterion, analysis.criteria))]
-    if broken := [check for check in analysis.health if not check.passed]:
-        rows = [(safe(c.name), safe(c.measured), safe(c.limit), safe(c.advice)) for c in broken]
-        lines += ["### Load generator", "", *_table(("Check", "Measured", "Limit", "What to do"), (1, 2), rows)]
-    if analysis.phases:
-        head = ("Phase", "Load", "Scheduled", "Failed", "Throughput", "Success", "p50", "p95", "p99")
-        rows = [_phase(phase) for phase in (*analysis.phases, analysis.total)]
-        lines += ["### Phases", "", *_table(head, range(2, 9), rows)]
-    if analysis.errors:
-        rows = [_error(error) for error in analysis.errors[:_ERRORS]]
-        lines += ["### Errors", "", *_table(("Count", "Outcome", "Status", "Request", "What"), (0, 2), rows)]
-        if len(analysis.errors) > _ERRORS:
-            lines += [f"and {len(analysis.errors) - _ERRORS} more kinds.", ""]
+    lines += _criteria(analysis) + _checks(analysis) + _phases(analysis) + _errors(analysis)
     if analysis.notes:
         lines += ["### Notes", "", *(f"- {safe(note, 1000)}" for note in analysis.notes)]
     return ("\n".join(lines).rstrip() + "\n").encode("utf-8")
+
+
+def _criteria(analysis: Analysis) -> list[str]:
+    if not analysis.criteria:
+        return []
+    head = ("State", "Phase", "Metric", "Measured", "Limit", "Margin", "Samples", "Requirement")
+    return ["### Criteria", "", *_table(head, (3, 4, 5, 6), map(_criterion, analysis.criteria))]
+
+
+def _checks(analysis: Analysis) -> list[str]:
+    broken = [check for check in analysis.health if not check.passed]
+    if not broken:
+        return []
+    rows = [(safe(c.name), safe(c.measured), safe(c.limit), safe(c.advice)) for c in broken]
+    return ["### Load generator", "", *_table(("Check", "Measured", "Limit", "What to do"), (1, 2), rows)]
+
+
+def _phases(analysis: Analysis) -> list[str]:
+    if not analysis.phases:
+        return []
+    head = ("Phase", "Load", "Scheduled", "Failed", "Throughput", "Success", "p50", "p95", "p99")
+    return ["### Phases", "", *_table(head, range(2, 9), map(_phase, (*analysis.phases, analysis.total)))]
+
+
+def _errors(analysis: Analysis) -> list[str]:
+    if not analysis.errors:
+        return []
+    rows = map(_error, analysis.errors[:_MOST_ERRORS])
+    lines = ["### Errors", "", *_table(("Count", "Outcome", "Status", "Request", "What"), (0, 2), rows)]
+    if len(analysis.errors) > _MOST_ERRORS:
+        lines += [f"and {len(analysis.errors) - _MOST_ERRORS} more kinds.", ""]
+    return lines
 
 
 def _criterion(result: CriterionResult) -> tuple[str, ...]:
@@ -84,7 +102,7 @@ def _criterion(result: CriterionResult) -> tuple[str, ...]:
         _MARKS[result.state.value],
         safe(criterion.phase or "whole run"),
         f"`{criterion.metric}` {where}".strip(),
-        measured if result.measured.value is not None else safe(f"{MISSING} {result.measured.why or ''}".strip()),
+        measured if result.measured.value is not None else safe(f"{measured} {result.measured.why or ''}".strip()),
         safe(limit),
         margin,
         f"{result.measured.samples:,}",

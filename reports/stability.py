@@ -51,9 +51,7 @@ def stability_score(window: Window) -> Measured:
         if responses[index]:
             values["latency_mean_ms"] = sums[index] / responses[index]
         kept_up = responses[index] >= _KEPT_UP * arrivals[index] - 1e-9
-        held += bool(
-            kept_up and all(c.metric in values and holds(c, float(values[c.metric])) for c in limits)
-        )
+        held += bool(kept_up and all(c.metric in values and holds(c, float(values[c.metric])) for c in limits))
     if with_arrivals == 0:
         return Measured(None, 0, "no arrivals were due")
     return Measured(held / with_arrivals, with_arrivals, interval=wilson(held, with_arrivals))
@@ -88,9 +86,7 @@ def stable_performance(window: Window) -> Measured:
     everything = window.run.rows(Scope(None, window.scope.scenario, window.scope.name))
     everything = everything if window.scope.name is not None else _iterations(everything)
     in_system = int(
-        (
-            (numbers(everything, "due_s") <= window.end_s) & (numbers(everything, "done_s") > window.end_s)
-        ).sum()
+        ((numbers(everything, "due_s") <= window.end_s) & (numbers(everything, "done_s") > window.end_s)).sum()
     )
     allowed = 1.5 * rate * median.value / 1000 + 5
     return Measured(bool(score.value >= _STABLE and in_system <= allowed), score.samples)
@@ -159,29 +155,28 @@ def _overload(window: Window) -> _Overload | str:
     run, phase = window.run, window.phase
     if phase is None:
         return "recovery is measured in a phase, not over the whole run"
-    spike = _spike(run, phase)
     index = run.phases.index(phase)
-    if spike is not None:
-        before = run.phases[index - 1] if index else None
-        rise_s, fall_end_s = spike
-        if before is None:
-            return _Overload(fall_end_s, phase.start_s, rise_s)
-        return _Overload(fall_end_s, before.start_s, before.end_s)
-    previous = run.phases[index - 1] if index else None
-    if previous is None or not _higher(run, previous, phase):
-        return "no phase of higher load comes before this one"
-    spike = _spike(run, previous)
-    end_s = previous.end_s if spike is None else spike[1]
-    if index >= 2:
-        before = run.phases[index - 2]
+    if _spike(run, phase) is None:
+        if index == 0 or not _higher(run, run.phases[index - 1], phase):
+            return "no phase of higher load comes before this one"
+        index -= 1
+    return _overload_in(run, index)
+
+
+def _overload_in(run: RunData, index: int) -> _Overload | str:
+    """Return the overload that the phase at `index` is, or in a spike phase the spike without the base around it."""
+    phase = run.phases[index]
+    rise_s, end_s = _spike(run, phase) or (phase.start_s, phase.end_s)
+    if index > 0:
+        before = run.phases[index - 1]
         return _Overload(end_s, before.start_s, before.end_s)
-    if spike is not None:
-        return _Overload(end_s, previous.start_s, spike[0])
-    return "no phase comes before the overload to compare with"
+    if rise_s > phase.start_s:
+        return _Overload(end_s, phase.start_s, rise_s)
+    return "no load comes before the overload to compare with"
 
 
 def _spike(run: RunData, phase: PhaseRecord) -> tuple[float, float] | None:
-    """Return (begin of the rise, end of the fall) of a spike phase; the base load before and after lasts equally long."""
+    """Return (begin of the rise, end of the fall) of a spike phase; as much base load comes before as after."""
     planned = run.planned(phase.name)
     if planned is None or planned.form is not Shape.SPIKE:
         return None

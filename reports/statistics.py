@@ -44,9 +44,7 @@ def interval_ranks(count: int) -> dict[int, tuple[int, int]]:
     return {p: (int(a), int(b)) for p, a, b in zip(PERMILLE.values(), lower, upper, strict=True)}
 
 
-def percentile_interval(
-    ordered: NDArray[np.generic], permille: int, count: int | None = None
-) -> Interval | None:
+def percentile_interval(ordered: NDArray[np.generic], permille: int, count: int | None = None) -> Interval | None:
     """Return the 95 % interval of a percentile, or None when there are too few values for both ends.
 
     `count` is the number of values when the largest of them are infinite and not in `ordered`.

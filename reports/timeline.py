@@ -1,13 +1,14 @@
 """The curves of a run on one time axis: at most about 1500 points, computed from raw samples, peaks kept."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from reports.analysis import Series, Timeline
-from reports.frames import Mask, among, equals, flags, numbers, only
+from reports.frames import Mask, Places, among, equals, flags, numbers, only
 from reports.statistics import Floats, nearest_rank
 from reports.windows import RunData
 from samples.sample import RESPONSES, Outcome, Protocol
@@ -18,8 +19,6 @@ _PEAKS = ("loop_lag_p99_ms", "loop_lag_max_ms", "cpu_cores", "cpu_share", "in_fl
 """Metrics whose highest reading of a step is drawn too, beside the mean."""
 _UNITS = (("_cores", "cores"), ("_bytes", "bytes"), ("_bps", "bytes/s"), ("_ms", "ms"), ("_share", "ratio"))
 _LATENCY = {"p50": 500, "p95": 950, "p99": 990}
-
-Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def _latency(axis: Axis, rows: pd.DataFrame) -> list[Series]:
 
 
 def _percentiles(axis: Axis, due: Floats, values: Floats, permilles: list[int]) -> list[Floats]:
-    """Return one curve per percentile of values that stand in the order of their due times; NaN where there are none."""
+    """Return one curve per percentile of values in the order of their due times; NaN where there are none."""
     return _of_slices(values, np.searchsorted(due, axis.edges()), permilles)
 
 
@@ -155,9 +154,7 @@ def _in_flight(axis: Axis, rows: pd.DataFrame) -> list[Series]:
     levels = np.concatenate([np.zeros(1, np.int64), np.cumsum(change[order])])
     ends = np.searchsorted(times[order], axis.edges())
     # Level `ends[i]` is the one that step i inherits; the levels after it arise inside the step.
-    peaks = np.array(
-        [levels[a : b + 1].max() for a, b in zip(ends[:-1], ends[1:], strict=True)], dtype=np.float64
-    )
+    peaks = np.array([levels[a : b + 1].max() for a, b in pairwise(ends)], dtype=np.float64)
     return [_series("in_flight", "in flight", "count", peaks)]
 
 
@@ -168,9 +165,9 @@ def _llm(axis: Axis, run: RunData, iterations: pd.DataFrame) -> list[Series]:
     due, done, tokens = numbers(rows, "due_s"), numbers(rows, "done_s"), numbers(rows, "output_tokens")
     ttft = (numbers(rows, "sent_s") + numbers(rows, "ttft_s") - due) * 1000
     good, counted = np.isfinite(ttft), np.isfinite(tokens)
-    gaps, ends = run.frames.gaps_of(rows)
-    steps = ends[np.searchsorted(due, axis.edges())]
-    icl = _of_slices(gaps, steps, [950])[0] / 1000
+    gaps = run.frames.gaps.of(rows)
+    steps = gaps.ends[np.searchsorted(due, axis.edges())]
+    icl = _of_slices(gaps.values, steps, [950])[0] / 1000
     rate = axis.counts(done[counted], tokens[counted]) / axis.step_s
     curves = (
         ("ttft_due_p95", "TTFT p95 (from due)", "ms", _percentiles(axis, due[good], ttft[good], [950])[0]),
@@ -203,20 +200,14 @@ def _websocket(axis: Axis, rows: pd.DataFrame) -> list[Series]:
         _series("messages", "messages", "1/s", axis.counts(done) / axis.step_s),
         _series("connections", "connections with messages", "count", open_),
     ]
-    return (
-        [_series("message_latency_p95", "message latency p95", "ms", curve), *result]
-        if timed.any()
-        else result
-    )
+    return [_series("message_latency_p95", "message latency p95", "ms", curve), *result] if timed.any() else result
 
 
 def _resources(axis: Axis, readings: pd.DataFrame, interval_s: float) -> list[Series]:
     """Return one curve per source, metric and (when there are several) worker: means, and peaks when steps are long."""
     frame = readings.assign(place=axis.places(numbers(readings, "t_s")))
     frame = frame[frame["place"] >= 0]
-    several = {
-        str(source): part["worker"].nunique() > 1 for source, part in frame.groupby("source", observed=True)
-    }
+    several = {str(source): part["worker"].nunique() > 1 for source, part in frame.groupby("source", observed=True)}
     result = []
     for (source, metric, worker), part in frame.groupby(["source", "metric", "worker"], observed=True):
         key, label = f"{source}.{metric}", f"{source} {str(metric).replace('_', ' ')}"

@@ -8,9 +8,7 @@ from reports.windows import RunData, counts
 from samples.sample import RESPONSES, Outcome
 
 
-def decide(
-    run: RunData, criteria: list[CriterionResult], health: list[HealthCheck]
-) -> tuple[Verdict, list[str]]:
+def decide(run: RunData, criteria: list[CriterionResult], health: list[HealthCheck]) -> tuple[Verdict, list[str]]:
     """Return the verdict and its reasons, the most important first.
 
     Order: did the run take place, was the generator well, did it complete, do the limits hold, is there data for
@@ -25,13 +23,16 @@ def decide(
     ended = _ending(run)
     if run.record.ending is Ending.INTERRUPTED and not sick:
         return _interrupted(run, broken, why_broken, ended)
-    if sick or ended:
-        return Verdict.INVALID, ended + sick + why_broken
     if not criteria:
-        return Verdict.INVALID, ["nothing to judge: the plan has no criteria", *why_broken]
-    silent = [
-        r.reason for r in criteria if r.state is State.NO_DATA and r.criterion.severity is Severity.FAIL
-    ]
+        ended = [*ended, "nothing to judge: the plan has no criteria"]
+    if ended or sick:
+        return Verdict.INVALID, ended + sick + why_broken
+    return _judged(run, criteria, why_broken)
+
+
+def _judged(run: RunData, criteria: list[CriterionResult], why_broken: list[str]) -> tuple[Verdict, list[str]]:
+    """Return the verdict on a run that was complete and sound."""
+    silent = [r.reason for r in criteria if r.state is State.NO_DATA and r.criterion.severity is Severity.FAIL]
     if why_broken:
         return Verdict.FAIL, why_broken + silent
     if silent:
@@ -44,11 +45,7 @@ def _no_run(run: RunData) -> list[str]:
     if record.ending is Ending.FAILED_TO_START:
         return record.notes or ["the run failed to start; it left no note of why"]
     if not len(run.frames.samples):
-        how = (
-            "the run crashed before the first sample"
-            if record.ending is Ending.RUNNING
-            else "there are no samples"
-        )
+        how = "the run crashed before the first sample" if record.ending is Ending.RUNNING else "there are no samples"
         return [f"nothing was measured: {how}", *run.frames.problems]
     return []
 
@@ -85,17 +82,13 @@ def nothing_answered(run: RunData) -> str | None:
     if not len(rows):
         rows = run.frames.samples  # a plan of WebSocket connections only has no arrivals
     found = counts(rows)
-    tried = {
-        name: count for name, count in found.items() if count and name not in {Outcome.DROPPED, Outcome.CUT}
-    }
+    tried = {name: count for name, count in found.items() if count and name not in {Outcome.DROPPED, Outcome.CUT}}
     if not tried or any(found[outcome.value] for outcome in RESPONSES):
         return None
     most = max(tried, key=lambda name: tried[name])
     errors = only(rows, equals(rows, "outcome", most))["error"].dropna()
     text = f" ({errors.value_counts().index[0]})" if len(errors) else ""
-    return (
-        f"nothing answered at {run.record.host}: {tried[most]} of {len(rows)} requests ended as {most}{text}"
-    )
+    return f"nothing answered at {run.record.host}: {tried[most]} of {len(rows)} requests ended as {most}{text}"
 
 
 def _held(run: RunData, criteria: list[CriterionResult]) -> str:

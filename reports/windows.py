@@ -28,9 +28,7 @@ class Scope:
 
     def __str__(self) -> str:
         where = f"in {self.phase}" if self.phase else "over the whole run"
-        whose = " of ".join(
-            text for text in (f"'{self.name}'" if self.name else "", self.scenario or "") if text
-        )
+        whose = " of ".join(text for text in (f"'{self.name}'" if self.name else "", self.scenario or "") if text)
         return f"{where} for {whose}" if whose else where
 
 
@@ -104,9 +102,7 @@ class Window:
         self.start_s = run.start_s if self.phase is None else self.phase.start_s
         self.end_s = run.end_s if self.phase is None else self.phase.end_s
         self.reached = (
-            any(p.reached for p in run.phases)
-            if scope.phase is None
-            else bool(self.phase and self.phase.reached)
+            any(p.reached for p in run.phases) if scope.phase is None else bool(self.phase and self.phase.reached)
         )
         self.cache: dict[str, object] = {}
 
@@ -132,8 +128,8 @@ class Window:
 
     @cached_property
     def responses(self) -> pd.DataFrame:
-        """The requests that the server answered."""
-        return only(self.requests, among(self.requests, RESPONSES))
+        """The times of the requests that the server answered: a copy, so of these columns only."""
+        return only(self.requests[["due_s", "sent_s", "done_s"]], among(self.requests, RESPONSES))
 
     @cached_property
     def llm(self) -> pd.DataFrame:
@@ -168,6 +164,11 @@ class Window:
         if self.scope.scenario is None:
             return sum(sum(phase.scheduled.values()) for phase in phases)
         return sum(phase.scheduled.get(self.scope.scenario, 0) for phase in phases)
+
+    def release(self) -> None:
+        """Let the rows go and keep what was computed: rows are found again when they are needed."""
+        for name in ("rows", "counted", "requests", "responses", "llm", "websocket", "messages", "connects"):
+            self.__dict__.pop(name, None)
 
     def readings(self, metric: str, source: str = "target") -> tuple[Floats, Floats]:
         """Return (times, values) of a metric of the target, or of another source, inside the window."""

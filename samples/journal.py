@@ -32,27 +32,31 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "events.jsonl"
+        self._cut = False
         self.lost = 0
 
     def add(self, event: Event) -> None:
         """Write one event to disk."""
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(event)) + "\n")
+                # After a failure half a line may stand there; the next event must not be joined to it.
+                file.write(("\n" if self._cut else "") + json.dumps(asdict(event)) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+            self._cut = False
         except OSError:
+            self._cut = True
             self.lost += 1
 
 
 def read_events(folder: Path) -> list[Event]:
-    """Return the events of a run; a last line that was cut by a crash is left out."""
+    """Return the events of a run; a line that a crash or a full disk cut is left out."""
     path = folder / "events.jsonl"
     events: list[Event] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             raw = json.loads(line)
-        except ValueError:
+            events.append(Event(**(raw | {"kind": EventKind(raw["kind"])})))
+        except (ValueError, TypeError, KeyError):
             continue
-        events.append(Event(**(raw | {"kind": EventKind(raw["kind"])})))
     return events

@@ -59,10 +59,13 @@ NOT_DONE = -1.0
 
 
 class Recorder:
-    """Collects the samples of one process. `clock` gives seconds from the run's origin."""
+    """Collects the samples of one process. `clock` gives seconds from the run's origin.
 
-    def __init__(self, worker: str, clock: Callable[[], float]) -> None:
-        self.worker, self.clock = worker, clock
+    `secrets` are texts that must not be kept: a careless server may send a token back in its error.
+    """
+
+    def __init__(self, worker: str, clock: Callable[[], float], secrets: tuple[str, ...] = ()) -> None:
+        self.worker, self.clock, self._secrets = worker, clock, secrets
         self.begun = 0
         self.recorded = 0
         self.listeners: list[Listener] = []
@@ -75,6 +78,9 @@ class Recorder:
     def add(self, sample: Sample) -> None:
         """Record a finished sample, such as a dropped arrival or a message that was pushed by the server."""
         sample.worker = self.worker
+        if sample.error is not None:
+            for secret in self._secrets:
+                sample.error = sample.error.replace(secret, "[secret]")
         self.recorded += 1
         self._batch.append(sample)
         for listener in self.listeners:

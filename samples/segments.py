@@ -56,14 +56,17 @@ class SegmentWriter:
         self._schema = schema
         self._good_size = 0
         path.touch()
+        self._begin_stream()
+
+    def _begin_stream(self) -> None:
         self._encoded = io.BytesIO()
         options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._stream = pa.ipc.new_stream(pa.PythonFile(self._encoded, mode="w"), schema, options=options)
+        self._stream = pa.ipc.new_stream(pa.PythonFile(self._encoded, mode="w"), self._schema, options=options)
 
     def append(self, records: Sequence[Sample] | Sequence[Reading]) -> None:
         """Write the records as one batch and force it to disk."""
         columns = [
-            pa.array([getattr(record, name) for record in records], type=kind)
+            _column([getattr(record, name) for record in records], kind)
             for name, kind in zip(self._schema.names, self._schema.types, strict=True)
         ]
         before = self._encoded.tell()
@@ -71,8 +74,11 @@ class SegmentWriter:
         try:
             self._flush()
         except OSError:
-            self._encoded.seek(before)
-            self._encoded.truncate()
+            if self._good_size == 0:
+                self._begin_stream()  # Arrow writes the schema with the first batch, and once only
+            else:
+                self._encoded.seek(before)
+                self._encoded.truncate()
             raise
         self._encoded.seek(0)
         self._encoded.truncate()
@@ -87,6 +93,24 @@ class SegmentWriter:
             file.flush()
             os.fsync(file.fileno())
         self._good_size += len(data)
+
+
+def _column(values: list[object], kind: pa.DataType) -> pa.Array:
+    """Return the values as a column; one that does not fit, as a server may make it up, must not cost the batch."""
+    try:
+        return pa.array(values, type=kind)
+    except (ValueError, TypeError, OverflowError):
+        return pa.array([_fitting(value, kind) for value in values], type=kind)
+
+
+def _fitting(value: object, kind: pa.DataType) -> object:
+    if kind == pa.string() and value is not None:
+        return str(value).encode("utf-8", "replace").decode("utf-8")
+    try:
+        pa.scalar(value, type=kind)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return value
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -9,6 +9,10 @@ from clients.http import Response
 from samples.recorder import Failure
 from samples.sample import Outcome, TokenSource
 
+_UNSEEN = ("reasoning_content", "reasoning", "tool_calls")
+"""Parts of a message that are an answer, though nobody reads them as its text."""
+_MOST_TOKENS = 2**53
+
 
 @dataclass(slots=True)
 class Answer:
@@ -30,12 +34,13 @@ def read_whole(response: Response) -> Answer:
         content = json.loads(response.body)
         choice = content["choices"][0]
         message = choice.get("message") or choice
-        answer.text = message.get("content") or message.get("text") or ""
-        answer.finish_reason = choice.get("finish_reason")
+        answer.text = _text(message.get("content") or message.get("text"))
+        answer.finish_reason = _text(choice.get("finish_reason")) or None
+        _read_usage(answer, content)
+        unseen = any(message.get(key) for key in _UNSEEN)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise Failure(Outcome.BAD_CONTENT, f"not a chat completion: {type(error).__name__}") from None
-    _read_usage(answer, content)
-    return _checked(answer)
+    return answer if unseen else _checked(answer)
 
 
 def read_stream(response: Response) -> Answer:
@@ -50,10 +55,13 @@ def read_stream(response: Response) -> Answer:
             done = True
             break
         chunk = _chunk(event)
-        _read_usage(answer, chunk)
-        for choice in chunk.get("choices") or ():
-            answer.finish_reason = choice.get("finish_reason") or answer.finish_reason
-            _read_delta(answer, choice, event.at, parts)
+        try:
+            _read_usage(answer, chunk)
+            for choice in chunk.get("choices") or ():
+                answer.finish_reason = _text(choice.get("finish_reason")) or answer.finish_reason
+                _read_delta(answer, choice, event.at, parts)
+        except (TypeError, AttributeError):
+            raise Failure(Outcome.BAD_CONTENT, "an event of the stream is not a chunk of a completion") from None
     answer.text = "".join(parts)
     if not done and answer.finish_reason is None:
         why = f" ({response.broken})" if response.broken else ""
@@ -87,8 +95,8 @@ def _chunk(event: sse.Event) -> dict[str, Any]:
 
 def _read_delta(answer: Answer, choice: dict[str, Any], at: float, parts: list[str]) -> None:
     delta = choice.get("delta") or choice
-    visible = delta.get("content") or delta.get("text")
-    thought = delta.get("reasoning_content") or delta.get("reasoning") or delta.get("tool_calls")
+    visible = _text(delta.get("content") or delta.get("text"))
+    thought = any(delta.get(key) for key in _UNSEEN)
     if visible or thought:
         answer.content_at.append(at)
     if visible:
@@ -100,9 +108,20 @@ def _read_delta(answer: Answer, choice: dict[str, Any], at: float, parts: list[s
 def _read_usage(answer: Answer, chunk: dict[str, Any]) -> None:
     usage = chunk.get("usage")
     if isinstance(usage, dict):
-        answer.prompt_tokens = usage.get("prompt_tokens")
-        answer.output_tokens = usage.get("completion_tokens")
+        answer.prompt_tokens = _count(usage.get("prompt_tokens"))
+        answer.output_tokens = _count(usage.get("completion_tokens"))
         answer.token_source = TokenSource.USAGE if answer.output_tokens is not None else None
+
+
+def _text(value: object) -> str:
+    """Return a text, "" for null. Raises TypeError for anything else: what a server may send has no limits."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise TypeError
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS else None
 
 
 def _checked(answer: Answer) -> Answer:

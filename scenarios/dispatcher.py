@@ -119,7 +119,7 @@ class Dispatcher:
                 mine.free.remove(free)
             else:
                 mine.busy -= 1
-                self._drop(free.arrival, RUN_STOPPED)
+                self._give_up(mine, free.arrival, RUN_STOPPED)
             raise
         assert free.arrival is not None
         return free.arrival
@@ -130,10 +130,17 @@ class Dispatcher:
         span = self._span(previous.phase)
         think = self._thinks[span.name]
         ready = self._clock() + self._random.uniform(think.min, think.max)
-        if ready < min(span.end, self._stop_at):
-            gevent.sleep(max(ready - self._clock(), 0))
+        # Somebody who thinks past the end of the phase holds the slot up to it, and does not begin again.
+        last = min(span.end, self._stop_at)
+        try:
+            gevent.sleep(max(min(ready, last) - self._clock(), 0))
+            if ready >= last:
+                self._sleep_until(last)  # the loop's timer may be early
+        except BaseException:
+            mine.slots -= 1  # killed while thinking: another user may take the place
+            raise
         now = self._clock()
-        if now >= min(span.end, self._stop_at) or mine.slots > self._slots_wanted(span, mine, now):
+        if max(now, ready) >= min(span.end, self._stop_at) or mine.slots > self._slots_wanted(span, mine, now):
             mine.slots -= 1
             return None
         return self._begin(Arrival(now, previous.scenario, span.name, closed=True))
@@ -166,7 +173,7 @@ class Dispatcher:
         """Record every arrival that still waits for a user as dropped."""
         for mine in self._classes.values():
             while mine.backlog:
-                self._drop(mine.backlog.popleft(), reason)
+                self._give_up(mine, mine.backlog.popleft(), reason)
 
     @property
     def in_flight(self) -> int:
@@ -237,7 +244,12 @@ class Dispatcher:
         now = self._clock()
         while mine.backlog and mine.backlog[0].due + self._pool.max_lag < now:
             reason = AT_MAXIMUM if self._pool_size >= self._pool.max_users else STILL_GROWING
-            self._drop(mine.backlog.popleft(), reason)
+            self._give_up(mine, mine.backlog.popleft(), reason)
+
+    def _give_up(self, mine: _Class, arrival: Arrival, reason: str) -> None:
+        if arrival.closed:
+            mine.slots -= 1  # nobody carries it: it is to be opened again
+        self._drop(arrival, reason)
 
     def _open_slots(self, span: PhaseSpan, now: float) -> None:
         for name, mine in self._classes.items():

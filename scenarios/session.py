@@ -13,6 +13,12 @@ from samples.recorder import Recorder
 from scenarios.dispatcher import Dispatcher
 
 
+def token_of(plan: Plan) -> str | None:
+    """Return the bearer token for the target; it comes from the environment and is kept nowhere else."""
+    variable = plan.target.api_key_env
+    return (os.environ.get(variable) or None) if variable else None
+
+
 class Clock:
     """Seconds from the run's origin, on the monotonic clock; negative until the load begins."""
 
@@ -54,9 +60,8 @@ class Session:
         return self._random[name]
 
     def headers(self) -> dict[str, str]:
-        """Return the headers of every request; the token comes from the environment and is kept nowhere else."""
-        variable = self.plan.target.api_key_env
-        token = os.environ.get(variable, "") if variable else ""
+        """Return the headers of every request."""
+        token = token_of(self.plan)
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     def phase_at(self, t: float) -> str:

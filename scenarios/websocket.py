@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import time
 from typing import Any
 
@@ -21,6 +22,8 @@ _CONNECT_SPREAD_S = 1.0
 _RECONNECT_PAUSE_S = 1.0
 _LOOK_UP_S = 0.5
 """How often a quiet connection looks whether the run is over."""
+_SEQUENCES = 2**63
+"""Beyond what the column of sequence numbers holds."""
 
 _connection_numbers = itertools.count()
 
@@ -82,7 +85,8 @@ class WebSocketUser(LoadUser):
                 connection = Connection(session.host, path, session.headers(), options.timeout)
                 connection.send(json.dumps({"action": "subscribe", "run_id": "*"}))
             except ClientError as error:
-                raise Failure(_connect_outcome(error), str(error)) from None
+                status = error.status if isinstance(error, BadResponse) else None
+                raise Failure(_connect_outcome(error), str(error), status) from None
             attempt.sample.sent_s = session.clock.at(connection.began)
             attempt.sample.done_s = session.clock.at(connection.opened)
             attempt.sample.connect_ms = connection.connect_ms
@@ -116,8 +120,8 @@ class WebSocketUser(LoadUser):
         sequence, timestamp = (message or {}).get("sequence"), (message or {}).get("timestamp")
         if not kind:
             sample.outcome, sample.error = Outcome.BAD_CONTENT, "not a JSON message with a type"
-        sample.sequence = sequence if isinstance(sequence, int) else None
-        if isinstance(timestamp, int | float) and loopback(self.session.host):
+        sample.sequence = sequence if isinstance(sequence, int) and abs(sequence) < _SEQUENCES else None
+        if isinstance(timestamp, int | float) and math.isfinite(timestamp) and loopback(self.session.host):
             # One machine, one wall clock: the server's stamp can be placed on the run's axis.
             age = time.time() - timestamp - (time.monotonic() - stamp)
             sample.due_s = sample.sent_s = received - age

@@ -50,9 +50,7 @@ OPERATORS = {
     "plus": "+", "minus": "-", "−": "-", "–": "-", "times": "*", "multiplied by": "*", "×": "*", "x": "*",
     "divided by": "/", "÷": "/",
 }  # fmt: skip
-_OPERATOR = (
-    r"(?:\s*[+*/×÷−–]\s*|\s+[-x]\s+|(?<=\d)-(?=\d)|\s+(?:plus|minus|times|multiplied by|divided by)\s+)"
-)
+_OPERATOR = r"(?:\s*[+*/×÷−–]\s*|\s+[-x]\s+|(?<=\d)-(?=\d)|\s+(?:plus|minus|times|multiplied by|divided by)\s+)"
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _SUM = re.compile(rf"(?<![\w.]){_NUMBER}(?:{_OPERATOR}{_NUMBER})+(?![\w])", re.IGNORECASE)
 _IN_WORDS = tuple(

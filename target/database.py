@@ -122,9 +122,7 @@ class Database:
             result = await connection.execute(sql.select(RUNS).where(RUNS.c.id.in_(run_ids)))
             return {row["id"]: dict(row) for row in result.mappings()}
 
-    async def page(
-        self, status: str | None, template: str | None, limit: int, offset: int
-    ) -> tuple[int, list[Row]]:
+    async def page(self, status: str | None, template: str | None, limit: int, offset: int) -> tuple[int, list[Row]]:
         """How many runs pass the filters, and one page of them, newest first."""
         wanted = []
         if status is not None:
@@ -143,9 +141,7 @@ class Database:
         pattern = "%" + text.replace("/", "//").replace("%", "/%").replace("_", "/_") + "%"
         # LIKE ignores case in SQLite already; ilike would lower both sides of every row once more.
         like = sql.ColumnElement.like if self._sqlite else sql.ColumnElement.ilike
-        found = sql.or_(
-            *(like(column, pattern, escape="/") for column in (RUNS.c.name, RUNS.c.template_name))
-        )
+        found = sql.or_(*(like(column, pattern, escape="/") for column in (RUNS.c.name, RUNS.c.template_name)))
         # Newest first along the primary key: the scan stops at the limit, and never sorts.
         rows = sql.select(RUNS).where(found).order_by(RUNS.c.id.desc()).limit(limit)
         async with self._reading("text_search") as connection:

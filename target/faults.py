@@ -86,9 +86,7 @@ class BadFaultError(Exception):
 class Fault:
     """One fault that is on."""
 
-    def __init__(
-        self, kind: str, values: Mapping[str, float | str], duration_s: float | None, seed: int
-    ) -> None:
+    def __init__(self, kind: str, values: Mapping[str, float | str], duration_s: float | None, seed: int) -> None:
         self.kind = kind
         self.values = dict(values)
         self.duration_s = duration_s
@@ -117,9 +115,7 @@ class Fault:
 
     def describe(self) -> dict[str, object]:
         """The fault as GET /faults shows it."""
-        left = (
-            None if self.duration_s is None else max(0.0, self.started + self.duration_s - time.monotonic())
-        )
+        left = None if self.duration_s is None else max(0.0, self.started + self.duration_s - time.monotonic())
         return {"kind": self.kind, **self.values, "remaining_s": left, "strikes": self.strikes}
 
 

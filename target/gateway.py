@@ -79,9 +79,7 @@ class Gateway:
             await _respond(send, path, 503, "unhealthy", "The model is not available.", retry_after_s=1)
             return True
         if kind == "llm" and faults.strikes("reject"):
-            await _respond(
-                send, path, 429, "rate_limited", "Too many requests. Retry later.", retry_after_s=1
-            )
+            await _respond(send, path, 429, "rate_limited", "Too many requests. Retry later.", retry_after_s=1)
             return True
         errors = faults.get("errors")
         if errors is not None and errors.covers(kind) and errors.strikes_now():

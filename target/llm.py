@@ -112,9 +112,7 @@ class Model:
         self._engine = engine
         self._faults = faults
 
-    def complete(
-        self, request: Sampling, prompt: str, prompt_tokens: int, limit: int | None, chat: bool
-    ) -> Response:
+    def complete(self, request: Sampling, prompt: str, prompt_tokens: int, limit: int | None, chat: bool) -> Response:
         """The response to one completion of either kind; raises `ModelError` and `engine.RefusedError`."""
         self.check_model(request.model)
         if prompt_tokens + (limit or 0) > CONTEXT_TOKENS:
@@ -215,10 +213,7 @@ def router(options: Options, engine: Engine, faults: Faults) -> APIRouter:
 
     @routes.get("/v1/models", response_model=None, summary="List the models")
     async def models() -> Response:
-        listed = [
-            {"id": name, "object": "model", "created": started, "owned_by": "target"}
-            for name in options.models
-        ]
+        listed = [{"id": name, "object": "model", "created": started, "owned_by": "target"} for name in options.models]
         return JSONResponse({"object": "list", "data": listed})
 
     return routes

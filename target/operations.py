@@ -33,9 +33,7 @@ def router(lifetime: Lifetime, engine: Engine, faults: Faults, telemetry: Teleme
     return routes
 
 
-def _state(
-    routes: APIRouter, lifetime: Lifetime, engine: Engine, faults: Faults, telemetry: Telemetry
-) -> None:
+def _state(routes: APIRouter, lifetime: Lifetime, engine: Engine, faults: Faults, telemetry: Telemetry) -> None:
     @routes.get("/health", response_model=None, summary="200 while requests are welcome, else 503")
     async def health() -> Response:
         status = "draining" if lifetime.draining else "unhealthy" if faults.get("unhealthy") else "ok"
@@ -83,8 +81,6 @@ def _switches(routes: APIRouter, faults: Faults) -> None:
     @routes.delete("/faults/{kind}", response_model=None, summary="Switch one fault off")
     async def clear(kind: str) -> Response:
         if kind not in PARAMETERS:
-            return JSONResponse(
-                {"detail": f"there is no fault {kind!r}; there are: {', '.join(PARAMETERS)}"}, 404
-            )
+            return JSONResponse({"detail": f"there is no fault {kind!r}; there are: {', '.join(PARAMETERS)}"}, 404)
         faults.clear(kind)
         return JSONResponse({"active": [fault.describe() for fault in faults.active()]})

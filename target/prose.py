@@ -111,9 +111,7 @@ def garbled(tokens: tuple[str, ...], prompt: str, seed: int) -> tuple[str, ...]:
     """The same number of tokens and letters, without any meaning (fault `garble`)."""
     rng = _random(prompt, seed)
     letters = "bcdfghjklmnpqrstvwxz"
-    return tuple(
-        "".join(sign if sign.isspace() else rng.choice(letters) for sign in token) for token in tokens
-    )
+    return tuple("".join(sign if sign.isspace() else rng.choice(letters) for sign in token) for token in tokens)
 
 
 def looping(tokens: tuple[str, ...]) -> tuple[str, ...]:

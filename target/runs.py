@@ -106,18 +106,14 @@ def router(database: Database) -> APIRouter:
 
 
 def _collection(routes: APIRouter, database: Database) -> None:
-    @routes.post(
-        ROOT, status_code=201, response_model=None, responses={201: {"model": Run}}, summary="Create a run"
-    )
+    @routes.post(ROOT, status_code=201, response_model=None, responses={201: {"model": Run}}, summary="Create a run")
     async def create(run: NewRun) -> Response:
         now = datetime.now(UTC)
         values = run.model_dump(exclude={"metrics"}) | run.metrics.model_dump()
         row = await database.insert({**values, "created_at": now, "updated_at": now})
         return JSONResponse(shown(row), 201, {"location": f"{ROOT}/{row['id']}"})
 
-    @routes.get(
-        ROOT, response_model=None, responses={200: {"model": RunPage}}, summary="List runs, newest first"
-    )
+    @routes.get(ROOT, response_model=None, responses={200: {"model": RunPage}}, summary="List runs, newest first")
     async def page(
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
@@ -129,9 +125,7 @@ def _collection(routes: APIRouter, database: Database) -> None:
         pages = -(-total // limit)
         return JSONResponse({"items": items, "total": total, "page": page, "limit": limit, "pages": pages})
 
-    @routes.get(
-        f"{ROOT}/search", response_model=None, responses={200: {"model": Found}}, summary="Search in names"
-    )
+    @routes.get(f"{ROOT}/search", response_model=None, responses={200: {"model": Found}}, summary="Search in names")
     async def search(
         q: Annotated[str, Query(min_length=1, max_length=100)],
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
@@ -143,9 +137,7 @@ def _collection(routes: APIRouter, database: Database) -> None:
     async def stats() -> Response:
         found = {row["status"]: row for row in await database.stats()}
         by_status = {status: _aggregate(found.get(status)) for status in STATUSES}
-        return JSONResponse(
-            {"total": sum(int(str(row["runs"])) for row in found.values()), "by_status": by_status}
-        )
+        return JSONResponse({"total": sum(int(str(row["runs"])) for row in found.values()), "by_status": by_status})
 
 
 def _comparison(routes: APIRouter, database: Database) -> None:
@@ -155,9 +147,7 @@ def _comparison(routes: APIRouter, database: Database) -> None:
 
     @routes.get(f"{ROOT}/compare/export", response_model=None, summary="The same as a file")
     async def export(
-        run_ids: Annotated[
-            str, Query(pattern=r"^\d{1,9},\d{1,9}$", description="two ids, separated by a comma")
-        ],
+        run_ids: Annotated[str, Query(pattern=r"^\d{1,9},\d{1,9}$", description="two ids, separated by a comma")],
         format: Literal["csv", "json"] = "csv",  # noqa: A002 - the name of the query parameter
     ) -> Response:
         compared = await _compared(database, [int(part) for part in run_ids.split(",")])
@@ -178,9 +168,7 @@ def _single(routes: APIRouter, database: Database) -> None:
     async def get(run_id: RunId) -> Response:
         return JSONResponse(shown(_existing(run_id, await database.get(run_id))))
 
-    @routes.patch(
-        f"{ROOT}/{{run_id}}", response_model=None, responses={200: {"model": Run}}, summary="Change a run"
-    )
+    @routes.patch(f"{ROOT}/{{run_id}}", response_model=None, responses={200: {"model": Run}}, summary="Change a run")
     async def update(run_id: RunId, change: Change) -> Response:
         values = change.model_dump(exclude_unset=True)
         values |= values.pop("metrics", {})

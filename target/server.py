@@ -21,6 +21,7 @@ from .app import Platform
 from .database import DatabaseUnavailableError
 from .options import Options
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STUCK_LIMIT_S = 5.0
 MAX_WS_MESSAGE = 2**20
 
@@ -28,8 +29,9 @@ MAX_WS_MESSAGE = 2**20
 class Server(uvicorn.Server):
     """uvicorn with a ready line, and with an exit code of 0 after a signal."""
 
-    def __init__(self, config: uvicorn.Config, platform: Platform, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, platform: Platform, url: str, early: list[int]) -> None:
         super().__init__(config)
+        self._early = early
         self._platform = platform
         self._url = url
 
@@ -40,6 +42,8 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         print(json.dumps({"url": self._url, "pid": os.getpid()}), flush=True)
+        if self._early:
+            self.leave()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests finish within the grace period, cut the others."""
@@ -59,8 +63,7 @@ class Server(uvicorn.Server):
         def handle(_number: int, _frame: FrameType | None) -> None:
             self.leave()
 
-        handled = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, handle) for number in handled}
+        before = {number: signal.signal(number, handle) for number in SIGNALS}
         try:
             yield
         finally:
@@ -70,13 +73,40 @@ class Server(uvicorn.Server):
 
 async def serve(options: Options, listener: socket.socket) -> int:
     """Serve on a bound socket until told to end; the result is the exit code."""
+    early = _signals_of_the_start()
     platform = Platform(options)
     try:
         await platform.start()
+        server = Server(_config(options, platform), platform, _url(listener), early)
+        if options.exit_with_parent:
+            _watch_parent(server, asyncio.get_running_loop())
+        await server.serve(sockets=[listener])
     except DatabaseUnavailableError as problem:
         print(f"python -m target: error: the database cannot be used: {problem}", file=sys.stderr)
         return 2
-    config = uvicorn.Config(
+    finally:
+        await platform.stop()
+    return 0
+
+
+def _signals_of_the_start() -> list[int]:
+    """Signals that came before the server handles them itself: a start is finished, then undone.
+
+    A second signal of the kind ends the process at once, should the database keep the start waiting.
+    """
+    early: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        early.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in SIGNALS:
+        signal.signal(number, note)
+    return early
+
+
+def _config(options: Options, platform: Platform) -> uvicorn.Config:
+    return uvicorn.Config(
         platform.app,
         http="httptools",
         ws="websockets-sansio",
@@ -89,18 +119,6 @@ async def serve(options: Options, listener: socket.socket) -> int:
         timeout_keep_alive=options.keep_alive_s,
         timeout_graceful_shutdown=options.stop_grace_s,
     )
-    server = Server(config, platform, _url(listener))
-    if options.exit_with_parent:
-        loop = asyncio.get_running_loop()
-        watch = threading.Thread(
-            target=_leave_with_parent, args=(server, loop), name="parent watch", daemon=True
-        )
-        watch.start()
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        await platform.stop()
-    return 0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -120,6 +138,11 @@ def bind(host: str, port: int) -> socket.socket:
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _watch_parent(server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    arguments = (server, loop)
+    threading.Thread(target=_leave_with_parent, args=arguments, name="parent watch", daemon=True).start()
 
 
 def _leave_with_parent(server: Server, loop: asyncio.AbstractEventLoop) -> None:

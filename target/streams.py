@@ -66,9 +66,7 @@ class Frame:
     def whole(self, answer: Answer) -> bytes:
         """The body of an answer that is not streamed."""
         text = "".join(answer.tokens)
-        said: dict[str, object] = (
-            {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
-        )
+        said: dict[str, object] = {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
         choice = {"index": 0, **said, "logprobs": None, "finish_reason": answer.finish_reason}
         body = {
             "id": self._id,
@@ -105,9 +103,7 @@ class EventFrame:
         """The event before the first token: the role, with no content. Plain completions have none."""
         if not self._chat:
             return b""
-        delta = (
-            b'{"index":0,"delta":{"role":"assistant","content":null},"logprobs":null,"finish_reason":null}'
-        )
+        delta = b'{"index":0,"delta":{"role":"assistant","content":null},"logprobs":null,"finish_reason":null}'
         return self._head + delta + self._end
 
     def text(self, piece: str) -> bytes:

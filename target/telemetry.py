@@ -69,9 +69,7 @@ class Telemetry:
         self.database_seconds = Histogram(
             "database_query_seconds", "Seconds per database operation.", ["operation"], registry=self.registry
         )
-        self.in_progress = Gauge(
-            "http_requests_in_progress", "HTTP requests being served.", registry=self.registry
-        )
+        self.in_progress = Gauge("http_requests_in_progress", "HTTP requests being served.", registry=self.registry)
         self._requests = Counter(
             "http_requests", "HTTP requests answered.", ["method", "route", "status"], registry=self.registry
         )

@@ -66,7 +66,7 @@ TABLE = [
     (phase("{name: one, rate: 10, duration: -3}"), "x.yaml: phases[0].duration must be > 0, got -3"),
     (
         phase("{name: one, rate: 10, duration: 9999h}"),
-        "x.yaml: phases[0].duration must be <= 3.16224e+07, got '9999h'",
+        "x.yaml: phases[0].duration must be <= 31622400, got '9999h'",
     ),
     (
         phase("{name: one, rate: 10, users: 5, duration: 1s}"),
@@ -116,20 +116,26 @@ TABLE = [
         phase("{name: one, users: 10, think: -1, duration: 10s}"),
         "x.yaml: phases[0].think must be >= 0, got -1",
     ),
-    (phase("{name: one, rate: 10, duraton: 10s}"), "x.yaml: phases[0].duraton is not a known key; did you mean 'duration'?"),
+    (
+        phase("{name: one, rate: 10, duraton: 10s}"),
+        "x.yaml: phases[0].duraton is not a known key; did you mean 'duration'?",
+    ),
     (
         phase("{name: 'two words', rate: 10, duration: 1s}"),
         "x.yaml: phases[0].name must be 1 to 64 letters, digits, dots, dashes or underscores, got 'two words'",
     ),
     (phase("{name: 7, rate: 10, duration: 1s}"), "x.yaml: phases[0].name must be text (in quotes"),
     (phase("five minutes at ten"), "x.yaml: phases[0] must be a mapping, got 'five minutes at ten'"),
-    (GOOD.replace("phases:\n  - {name: one, rate: 10, duration: 10s}", "phases: []"), "x.yaml: phases must have at least one"),
+    (
+        GOOD.replace("phases:\n  - {name: one, rate: 10, duration: 10s}", "phases: []"),
+        "x.yaml: phases must have at least one",
+    ),
     (
         phase("{name: one, rate: 1, duration: 1s}\n  - {name: one, rate: 2, duration: 1s}"),
         "x.yaml: phases[1].name must be unique, got 'one' again",
     ),
     (GOOD.replace("title: A plan\n", ""), "x.yaml: title is missing"),
-    (GOOD.replace("A plan", "''"), "x.yaml: title must have at least 1 characters, got ''"),
+    (GOOD.replace("A plan", "''"), "x.yaml: title must not be empty, got ''"),
     (GOOD.replace("A plan", "no"), "x.yaml: title must be text (in quotes where YAML reads something else), got False"),
     (GOOD.replace("P-1", "a/b"), "x.yaml: id must be 1 to 80 letters, digits, dots, dashes or underscores, got 'a/b'"),
     (GOOD + "level: 9\n", "x.yaml: level must be <= 4, got 9"),
@@ -148,14 +154,26 @@ TABLE = [
     (GOOD.replace("{ChatUser: {share: 1.0}}", "{ChatUser: null}"), "x.yaml: mix must name at least one scenario"),
     (GOOD.replace("{share: 1.0}", "{share: 0}"), "x.yaml: mix.ChatUser.share must be > 0, got 0"),
     (GOOD.replace("{share: 1.0}", "{streaming: 1.5}"), "x.yaml: mix.ChatUser.streaming must be <= 1, got 1.5"),
-    (GOOD.replace("{share: 1.0}", "{path: v1/chat}"), "x.yaml: mix.ChatUser.path must be a path that begins with /, got"),
+    (
+        GOOD.replace("{share: 1.0}", "{path: v1/chat}"),
+        "x.yaml: mix.ChatUser.path must be a path that begins with /, got",
+    ),
     (
         GOOD.replace("{ChatUser: {share: 1.0}}", "{WebSocketUser: {connections: 5}}"),
         "x.yaml: mix has only WebSocketUser, which takes no arrivals",
     ),
-    (GOOD.replace("{ChatUser: {share: 1.0}}", "{WebSocketUser: {}}"), "x.yaml: mix.WebSocketUser.connections is missing"),
-    (criterion("metric: latency_p59_ms, below: 1"), "x.yaml: criteria[0].metric is not a known metric, got 'latency_p59_ms'; did you mean"),
-    (criterion("metric: latency_p95_ms"), "x.yaml: criteria[0] must have exactly one of below, at_most, at_least, above, is"),
+    (
+        GOOD.replace("{ChatUser: {share: 1.0}}", "{WebSocketUser: {}}"),
+        "x.yaml: mix.WebSocketUser.connections is missing",
+    ),
+    (
+        criterion("metric: latency_p59_ms, below: 1"),
+        "x.yaml: criteria[0].metric is not a known metric, got 'latency_p59_ms'; did you mean",
+    ),
+    (
+        criterion("metric: latency_p95_ms"),
+        "x.yaml: criteria[0] must have exactly one of below, at_most, at_least, above, is",
+    ),
     (
         criterion("metric: latency_p95_ms, below: 5, above: 1"),
         "x.yaml: criteria[0] must have exactly one of below, at_most, at_least, above, is",
@@ -177,15 +195,30 @@ TABLE = [
         criterion("metric: memory_max_bytes, below: 9, scenario: ChatUser"),
         "x.yaml: criteria[0] on memory_max_bytes must have no scenario and no name",
     ),
-    (criterion("metric: success_rate, above: 0.9, severity: maybe"), "x.yaml: criteria[0].severity must be one of 'fail' or 'warn'"),
-    (GOOD + "target: {host: 'https://api.example.com'}\n", "x.yaml: target.host is not allowed: add 'api.example.com' to"),
+    (
+        criterion("metric: success_rate, above: 0.9, severity: maybe"),
+        "x.yaml: criteria[0].severity must be one of 'fail' or 'warn'",
+    ),
+    (
+        GOOD + "target: {host: 'https://api.example.com'}\n",
+        "x.yaml: target.host is not allowed: add 'api.example.com' to",
+    ),
     (GOOD + "target: {host: 'localhost:80'}\n", "x.yaml: target.host must be a URL such as http://127.0.0.1:8000 or"),
-    (GOOD + "target: {api_key_env: 'sk-123'}\n", "x.yaml: target.api_key_env must be the name of an environment variable"),
-    (GOOD + "target: {process: {pid: 1, port: 2}}\n", "x.yaml: target.process must have exactly one of pid, port, name"),
+    (
+        GOOD + "target: {api_key_env: 'sk-123'}\n",
+        "x.yaml: target.api_key_env must be the name of an environment variable",
+    ),
+    (
+        GOOD + "target: {process: {pid: 1, port: 2}}\n",
+        "x.yaml: target.process must have exactly one of pid, port, name",
+    ),
     (GOOD + "target: {process: 80}\n", "x.yaml: target.process must be a mapping, got 80"),
     (GOOD + "faults: [{kind: latency, at: -1}]\n", "x.yaml: faults[0].at must be >= 0, got -1"),
     (GOOD + "faults: [{kind: Latency!}]\n", "x.yaml: faults[0].kind must be a word of small letters and underscores"),
-    (GOOD + "description: '${NOWHERE}'\n", "x.yaml: description needs the environment variable NOWHERE, which is not set"),
+    (
+        GOOD + "description: '${NOWHERE}'\n",
+        "x.yaml: description needs the environment variable NOWHERE, which is not set",
+    ),
     (GOOD + "id: P-2\n", "x.yaml: line 7 is not valid YAML: the key 'id' stands twice"),
     (GOOD + "pool: {drain: 1, drain: 2}\n", "x.yaml: line 7 is not valid YAML: the key 'drain' stands twice"),
     (GOOD + "? [a]\n: b\n", "x.yaml: line 7 is not valid YAML: a key must be a word"),

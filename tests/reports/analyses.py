@@ -1,7 +1,5 @@
 """Analyses made by hand, for the tests of everything that draws one."""
 
-import math
-import random
 from dataclasses import replace
 
 from plans.metrics import METRICS
@@ -16,13 +14,13 @@ from reports.analysis import (
     HealthCheck,
     Measured,
     PhaseResult,
-    Series,
     State,
     Timeline,
     Verdict,
 )
 from samples.journal import Event, EventKind
 from samples.sample import Outcome
+from tests.reports.curves import timeline
 
 PLAN = {
     "id": "TC-L3-PERF-LOAD-001",
@@ -204,79 +202,19 @@ def groups() -> tuple[list[GroupResult], list[GroupResult]]:
     return scenarios, requests
 
 
-def timeline(points: int = 540, length_s: float = 2700.0, slow: float = 1.0, seed: int = 5) -> Timeline:
-    """Return curves that follow the three phases."""
-    rng, step = random.Random(seed), length_s / points
-    times = [index * step for index in range(points)]
-
-    def offered(t: float) -> float:
-        return 10.0 if t < 300 else 10 + (t - 300) / 15 if t < 900 else 50.0
-
-    def line(key: str, label: str, unit: str, values: list[float | None]) -> Series:
-        return Series(key, label, unit, values)
-
-    def noisy(level: float, share: float = 0.06) -> float:
-        return level * (1 + rng.gauss(0, share))
-
-    trouble = [1.0 + (slow - 1.0) * math.exp(-(((t - 1900) / 260) ** 2)) for t in times]
-    base = [(240 + offered(t) * 2) * k for t, k in zip(times, trouble, strict=True)]
-    failed = [max(0.0, rng.gauss(0.02, 0.05) + (k - 1) * 2) for k in trouble]
-    return Timeline(
-        0.0,
-        step,
-        points,
-        load=[
-            line("offered", "offered", "rps", [offered(t) for t in times]),
-            line(
-                "achieved", "achieved", "rps", [noisy(offered(t), 0.02) - f for t, f in zip(times, failed, strict=True)]
-            ),
-            line("failed", "failed", "rps", list(failed)),
-            line("dropped", "dropped", "rps", [max(0.0, (k - 1.6)) for k in trouble]),
-        ],
-        latency=[
-            line(k, k, "ms", [None if rng.random() < 0.004 else noisy(b * f, n) for b in base])
-            for k, f, n in (("p50", 0.7, 0.03), ("p95", 1.5, 0.06), ("p99", 2.4, 0.1), ("max", 4.5, 0.25))
-        ],
-        in_flight=[
-            line(
-                "in_flight",
-                "in flight",
-                "count",
-                [float(round(noisy(offered(t) * b / 1000))) for t, b in zip(times, base, strict=True)],
-            )
-        ],
-        failures=[
-            line("http_error", "HTTP error", "rps", [f * 0.8 for f in failed]),
-            line("timeout", "timeout", "rps", [f * 0.2 if f > 0.1 else 0.0 for f in failed]),
-        ],
-        llm=[
-            line("ttft_due_p95", "TTFT p95 (due)", "ms", [noisy(b * 0.5) for b in base]),
-            line("icl_p95", "inter-chunk p95", "ms", [noisy(18.0 * k, 0.1) for k in trouble]),
-            line("output_tokens_per_s", "output tokens", "tokens/s", [noisy(offered(t) * 61, 0.04) for t in times]),
-        ],
-        websocket=[
-            line("message_latency_p95", "message latency p95", "ms", [noisy(4.2, 0.2) for _ in times]),
-            line("messages", "messages", "1/s", [noisy(40.0, 0.03) for _ in times]),
-            line("connections", "connections", "count", [20.0 for _ in times]),
-        ],
-        resources=[
-            line("target.cpu_cores", "target CPU", "cores", [noisy(offered(t) / 9) for t in times]),
-            line("target.rss_bytes", "target memory", "bytes", [3.1e9 + t * 4e4 for t in times]),
-            line("host.cpu_cores", "host CPU", "cores", [noisy(offered(t) / 7 + 1) for t in times]),
-            line("host.memory_bytes", "host memory used", "bytes", [6.1e10 + t * 1e5 for t in times]),
-            line("generator.cpu_cores", "generator CPU", "cores", [noisy(offered(t) / 80) for t in times]),
-            line("generator.loop_lag_ms", "event loop lag", "ms", [abs(noisy(1.1, 0.5)) for _ in times]),
-        ],
-    )
-
-
-def _judged(criterion: Criterion, value: float | bool | None, **more: object) -> CriterionResult:
-    measured = Measured(
-        value, 90_000 if value is not None else 0, None if value is not None else str(more["why"]), more.get("interval")
-    )  # type: ignore[arg-type]
-    state, margin = more["state"], more.get("margin")
-    assert isinstance(state, State)
-    return CriterionResult(criterion, measured, state, margin, bool(more.get("close")), str(more.get("reason", "")))  # type: ignore[arg-type]
+def _judged(
+    criterion: Criterion,
+    value: float | bool | None,
+    *,
+    state: State = State.PASS,
+    margin: float | None = None,
+    interval: tuple[float, float] | None = None,
+    close: bool = False,
+    why: str | None = None,
+    reason: str = "",
+) -> CriterionResult:
+    measured = Measured(value, 90_000 if value is not None else 0, why, interval)
+    return CriterionResult(criterion, measured, state, margin, close, reason)
 
 
 def criteria(plan: Plan, verdict: Verdict) -> list[CriterionResult]:
@@ -395,7 +333,7 @@ REASONS = {
     ],
     Verdict.FAIL: [
         "latency_p95_ms of sustained is 912 ms, limit < 600 ms (52 % over), 90,000 samples.",
-        "ttft_due_p95_ms of sustained is 500.04 ms, limit < 500.00 ms, 90,000 samples; the limit lies inside the interval.",
+        "ttft_due_p95_ms of sustained is 500.04 ms, limit < 500.00 ms, 90,000 samples; the limit is in the interval.",
     ],
     Verdict.INVALID: [
         "The load generator was the limit: start lag p99 was 412 ms (limit 100 ms). Use more workers.",

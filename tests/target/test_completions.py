@@ -4,7 +4,7 @@ import base64
 import json
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
@@ -63,9 +63,17 @@ def test_plain_completions_stream_text_without_a_role(target: Target) -> None:
     assert (plain["object"], plain["choices"][0]["text"]) == ("text_completion", "one two")
 
 
-def test_several_tokens_can_share_an_event(start: Callable[..., Target]) -> None:
-    target = start("--tokens-per-event", "2")
-    body = target.chat("What is 17 + 25?", stream=True, stream_options={"include_usage": True}).body
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Target]:
+    """A server that knows two models only and sends two tokens per event."""
+    target = Target("--models", "a,b", "--strict-models", "--tokens-per-event", "2")
+    yield target
+    target.stop()
+
+
+def test_several_tokens_can_share_an_event(strict: Target) -> None:
+    options = {"include_usage": True}
+    body = strict.chat("What is 17 + 25?", model="a", stream=True, stream_options=options).body
     events = [json.loads(event) for event in events_of(body)[1:-3]]
     assert [event["choices"][0]["delta"]["content"] for event in events] == ["17 +", " 25 =", " 42"]
     assert b'"completion_tokens":5' in body
@@ -137,12 +145,12 @@ def test_a_bad_body_gets_400_in_the_form_of_openai(target: Target, body: object,
     assert says in error["message"]
 
 
-def test_models_are_listed_and_unknown_ones_refused_only_on_request(start: Callable[..., Target]) -> None:
-    target = start("--models", "a,b", "--strict-models")
-    assert [model["id"] for model in target.ask("GET", "/v1/models").json()["data"]] == ["a", "b"]
-    refused = target.ask("POST", CHAT, chat_body("hi"))
+def test_models_are_listed_and_unknown_ones_refused_only_on_request(target: Target, strict: Target) -> None:
+    assert [model["id"] for model in strict.ask("GET", "/v1/models").json()["data"]] == ["a", "b"]
+    refused = strict.ask("POST", CHAT, chat_body("hi"))
     assert (refused.status, refused.json()["error"]["code"]) == (404, "model_not_found")
-    assert target.ask("POST", CHAT, chat_body("hi", model="b", max_tokens=1)).status == 200
+    assert strict.ask("POST", CHAT, chat_body("hi", model="b", max_tokens=1)).status == 200
+    assert target.ask("POST", CHAT, chat_body("hi", model="unheard-of", max_tokens=1)).status == 200
 
 
 def test_embeddings_are_unit_vectors_that_depend_on_the_text(target: Target) -> None:

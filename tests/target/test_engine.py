@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from tests.target.process import CHAT, Answer, Target, chat_body, eventually, together
 
@@ -28,9 +30,16 @@ def body(tokens: int, stream: str = "true") -> str:
     return f'{{"model": "m", "messages": [{message}], "max_tokens": {tokens}, "ignore_eos": true, "stream": {stream}}}'
 
 
-def test_tokens_come_at_the_pace_of_the_steps_without_drift(start: Callable[..., Target]) -> None:
-    target = start(*SLOW, "--decode-base-ms", "10")
-    first, rest = gaps(target, 61)
+@pytest.fixture(scope="module")
+def single() -> Iterator[Target]:
+    """One slot, 10 ms per token, whatever the prompt."""
+    target = Target(*SLOW, "--slots", "1", "--decode-base-ms", "10")
+    yield target
+    target.stop()
+
+
+def test_tokens_come_at_the_pace_of_the_steps_without_drift(single: Target) -> None:
+    first, rest = gaps(single, 61)
     assert 0.009 < first < 0.060
     # Sixty steps of 10 ms; sleeping for a step after each would add a part of a millisecond sixty times.
     assert 0.595 < rest < 0.630
@@ -90,22 +99,20 @@ def test_latency_rises_with_the_batch(start: Callable[..., Target]) -> None:
     assert 3.0 < max(crowd) / alone < 6.5
 
 
-def test_a_client_that_leaves_frees_its_slot(start: Callable[..., Target]) -> None:
-    target = start(*SLOW, "--slots", "1", "--decode-base-ms", "10")
+def test_a_client_that_leaves_frees_its_slot(single: Target) -> None:
     for stream in ("true", "false"):
         raw = body(2000, stream).encode()
         head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        with socket.create_connection((target.host, target.port)) as leaver:
+        with socket.create_connection((single.host, single.port)) as leaver:
             leaver.sendall(f"{head}content-length: {len(raw)}\r\n\r\n".encode() + raw)
-            assert eventually(lambda: target.metric("engine_requests_running") == 1)
-        assert eventually(lambda: target.metric("engine_requests_running") == 0, timeout_s=0.5)
-    assert target.chat("What is 1 + 1?").status == 200
+            assert eventually(lambda: single.metric("engine_requests_running") == 1)
+        assert eventually(lambda: single.metric("engine_requests_running") == 0, timeout_s=0.5)
+    assert single.chat("What is 1 + 1?").status == 200
 
 
-def test_a_queued_request_hears_nothing_before_its_turn(start: Callable[..., Target]) -> None:
-    target = start(*SLOW, "--slots", "1", "--decode-base-ms", "10")
+def test_a_queued_request_hears_nothing_before_its_turn(single: Target) -> None:
     firsts: list[float] = []
-    together(2, lambda _: firsts.append(gaps(target, 30)[0]))
+    together(2, lambda _: firsts.append(gaps(single, 30)[0]))
     firsts.sort()
     assert firsts[0] < 0.1
     assert 0.25 < firsts[1] < 0.5

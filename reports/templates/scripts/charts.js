@@ -142,7 +142,7 @@ const charts = (() => {
       scales: { x: { time: false, min: view[0], max: view[1] }, y: scaleY(spec) },
       axes: [
         { ...axis, size: 26, gap: 5, space: 80, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400], values: (u, s) => s.map((t) => moment(t, long)) },
-        { ...axis, size: narrow ? 50 : 62, gap: 5, space: 28, values: (u, s) => axisTexts(s, spec.unit) },
+        { ...axis, size: narrow ? 50 : 62, gap: 5, space: spec.flat ? 20 : 28, values: (u, s) => axisTexts(s, spec.unit) },
       ],
       series: [{}, ...spec.series.map((s) => seriesOptions(spec, s, head.step))],
       cursor: { sync: { key: "run", setSeries: false }, y: false, drag: { x: true, y: false, dist: 6 }, points: { size: 6 }, bind: { dblclick: () => () => { show(...full); return null; } } },

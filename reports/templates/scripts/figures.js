@@ -4,6 +4,7 @@ const SCALES = {
   "ms": [[600000, 60000, "min"], [1000, 1000, "s"], [0, 1, "ms"]],
   "s": [[7200, 3600, "h"], [600, 60, "min"], [1, 1, "s"], [0, 0.001, "ms"]],
   "bytes": [[1e12, 1e12, "TB"], [1e9, 1e9, "GB"], [1e6, 1e6, "MB"], [1e3, 1e3, "kB"], [0, 1, "B"]],
+  "bytes/s": [[1e9, 1e9, "GB/s"], [1e6, 1e6, "MB/s"], [1e3, 1e3, "kB/s"], [0, 1, "B/s"]],
   "rps": [[0, 1, "RPS"]],
   "cores": [[0, 1, "cores"]],
   "tokens/s": [[0, 1, "tok/s"]],
@@ -28,7 +29,7 @@ function axisTexts(splits, unit) {
   return splits.map((v) => {
     if (v == null) return null;
     if (v === 0) return "0";
-    const scaled = ["ms", "s", "bytes", "ratio"].includes(unit);
+    const scaled = ["ms", "s", "bytes", "bytes/s", "ratio"].includes(unit);
     const text = !scaled && Math.abs(v) >= 10000 ? `${figure(v / 1000, "count", 3)}k` : figure(v, scaled ? unit : "count", 3);
     return text.replace(/(\.\d*?)0+(?=[ k]|$)/, "$1").replace(/\.(?=[ k]|$)/, "");
   });

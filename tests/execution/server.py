@@ -1,0 +1,80 @@
+"""A small HTTP server whose behaviour is known exactly: `python -m tests.execution.server --delay 0 ...`.
+
+It answers every request with an empty list, logs the moment at which each request arrived, and can stall: from
+`--stall-at` seconds after the first request on, nothing is answered for `--stall-for` seconds.
+"""
+
+import argparse
+import asyncio
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httptools
+
+_BODY = b'{"items": []}'
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
+
+
+class Connection(asyncio.Protocol):
+    """One client; answers in the order of the requests."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._parser = httptools.HttpRequestParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._server.arrivals.append(time.monotonic())
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        wait = self._server.wait()
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self._answer)
+        else:
+            self._answer()
+
+    def _answer(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(_ANSWER)
+
+
+class Server:
+    """What all connections share."""
+
+    def __init__(self, delay: float, stall_at: float, stall_for: float) -> None:
+        self.delay, self.stall_at, self.stall_for = delay, stall_at, stall_for
+        self.arrivals: list[float] = []
+
+    def wait(self) -> float:
+        """Return how many seconds an answer is held back."""
+        now = time.monotonic() - self.arrivals[0]
+        in_stall = self.stall_for and self.stall_at <= now < self.stall_at + self.stall_for
+        return self.stall_at + self.stall_for - now if in_stall else self.delay
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Serve until standard input ends, then write the log."""
+    server = Server(options.delay, options.stall_at, options.stall_for)
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0)
+    print(listener.sockets[0].getsockname()[1], flush=True)
+    end = asyncio.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(end.set)), daemon=True).start()
+    await end.wait()
+    if options.log:
+        options.log.write_text("\n".join(map(repr, server.arrivals)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--stall-at", type=float, default=0.0)
+    parser.add_argument("--stall-for", type=float, default=0.0)
+    parser.add_argument("--log", type=Path)
+    asyncio.run(serve(parser.parse_args()))

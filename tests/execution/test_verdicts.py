@@ -1,0 +1,284 @@
+"""Each fault of the platform breaks the criterion it should and no other; what cannot be judged is INVALID."""
+
+import json
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.execution.harness import ENVIRONMENT, ROOT, Finished, certify, command, finished, plan_file, serving
+
+# One limit for each way in which the platform can fail; all hold on a healthy one, with room for a busy machine.
+MIX: dict[str, Any] = {
+    "ChatUser": {"share": 0.4, "max_tokens": 12, "timeout": "20s"},
+    "EvaluationRunUser": {"share": 0.6},
+    "WebSocketUser": {"connections": 4, "rate": 10},
+}
+CRITERIA: list[dict[str, Any]] = [
+    {"id": "chat ok", "metric": "success_rate", "at_least": 0.98, "scenario": "ChatUser"},
+    {"id": "chat speed", "metric": "service_p90_ms", "below": 1500, "scenario": "ChatUser"},
+    {"id": "chat first token", "metric": "ttft_p90_ms", "below": 1000},
+    {"id": "chat quality", "metric": "quality_mean", "above": 0.6},
+    {"id": "crud ok", "metric": "success_rate", "at_least": 0.98, "scenario": "EvaluationRunUser"},
+    {"id": "crud speed", "metric": "service_p90_ms", "below": 1000, "scenario": "EvaluationRunUser"},
+    {"id": "stall", "metric": "latency_max_ms", "below": 2500},
+    {"id": "messages", "metric": "delivery_rate", "at_least": 0.98},
+    {"id": "sockets", "metric": "ws_success_rate", "at_least": 0.98},
+]
+
+
+def run_with(tmp_path: Path, *faults: dict[str, Any]) -> Finished:
+    return certify(
+        plan_file(
+            tmp_path,
+            mix=MIX,
+            phases=[{"name": "only", "rate": 25, "duration": "6s"}],
+            criteria=CRITERIA,
+            faults=list(faults),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "broken"),
+    [
+        ("latency", {"ms": 1500, "scope": "crud"}, {"crud speed"}),
+        ("errors", {"rate": 0.3, "scope": "crud"}, {"crud ok"}),
+        ("errors", {"rate": 0.3, "scope": "llm"}, {"chat ok"}),
+        ("truncate_stream", {"rate": 0.3}, {"chat ok"}),
+        ("drop_stream", {"rate": 0.3}, {"chat ok"}),
+        ("garble", {"rate": 1.0}, {"chat quality"}),
+        ("ws_loss", {"rate": 0.3}, {"messages"}),
+        ("slow_first_token", {"ms": 1600}, {"chat first token", "chat speed"}),
+    ],
+)
+def test_a_fault_breaks_the_criterion_it_should_and_no_other(
+    tmp_path: Path, kind: str, params: dict[str, Any], broken: set[str]
+) -> None:
+    run = run_with(tmp_path, {"kind": kind, "params": params})
+
+    assert {name for name, state in run.states().items() if state == "fail"} == broken, run.out
+    assert run.code == 1
+    assert run.verdict["verdict"] == "FAIL"
+
+
+def test_a_stall_breaks_the_limits_on_latency_and_no_limit_on_answers(tmp_path: Path) -> None:
+    run = run_with(tmp_path, {"kind": "stall", "at": "2s", "params": {"seconds": 3}})
+
+    failed = {name for name, state in run.states().items() if state == "fail"}
+    assert "stall" in failed
+    assert failed <= {"stall", "chat speed", "chat first token", "crud speed"}
+    assert run.code == 1
+    assert any(event["kind"] == "fault" for event in _events(run))
+
+
+def _events(run: Finished) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_dead_server_is_a_failure_with_the_reason(tmp_path: Path) -> None:
+    run = certify(plan_file(tmp_path), f"--host=http://127.0.0.1:{closed_port()}")
+
+    assert run.code == 1
+    assert run.verdict["verdict"] == "FAIL"
+    assert "refused" in " ".join(run.verdict["reasons"])
+    assert {row["outcome"] for row in run.iterations} == {"connect_error"}
+    assert len(run.iterations) == 60
+
+
+def test_nothing_measured_is_invalid(tmp_path: Path) -> None:
+    run = certify(plan_file(tmp_path, phases=[{"name": "only", "rate": 0.01, "duration": "2s"}]))
+
+    assert run.code == 3
+    assert run.verdict["verdict"] == "INVALID"
+    assert "nothing was measured" in " ".join(run.verdict["reasons"])
+
+
+def test_a_starved_generator_is_invalid_although_every_criterion_holds(tmp_path: Path) -> None:
+    plan = plan_file(tmp_path, phases=[{"name": "only", "rate": 20, "duration": "8s"}])
+    with subprocess.Popen(
+        command(plan, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
+    ) as process:
+        locust = _locust_of(process.pid)
+        _wait_for_load(tmp_path / "runs")
+        for _ in range(3):
+            locust.suspend()
+            time.sleep(0.8)
+            locust.resume()
+            time.sleep(0.4)
+        out, _ = process.communicate(timeout=60)
+    run = finished(process.returncode, out, "", tmp_path / "runs")
+
+    assert run.code == 3, out
+    assert run.verdict["verdict"] == "INVALID"
+    broken = {check["name"] for check in run.verdict["health"] if not check["passed"]}
+    assert broken & {"event loop lag p99", "arrival lag p99"} or any("lag" in name for name in broken), broken
+
+
+def _locust_of(pid: int) -> psutil.Process:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children():
+            if "locust" in child.cmdline():
+                return child
+        time.sleep(0.05)
+    raise TimeoutError("certify.py did not start Locust")
+
+
+def _wait_for_load(runs: Path) -> Path:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for file in runs.glob("*/samples-*.arrow"):
+            if file.stat().st_size > 0:
+                return file.parent
+        time.sleep(0.05)
+    raise TimeoutError("no samples were written")
+
+
+def test_a_slow_answer_within_the_drain_is_counted_and_one_beyond_it_is_cut(tmp_path: Path) -> None:
+    phases = [{"name": "only", "rate": 10, "duration": "3s"}]
+    slow = [{"kind": "latency", "params": {"ms": 2500}}]
+    criteria = [{"metric": "success_rate", "at_least": 1, "id": "ok"}]
+    patient = certify(plan_file(tmp_path, phases=phases, criteria=criteria, faults=slow, pool={"drain": "15s"}))
+    hasty = certify(plan_file(tmp_path, phases=phases, criteria=criteria, faults=slow, pool={"drain": "0.5s"}))
+
+    assert [row["outcome"] for row in patient.iterations] == ["ok"] * 30
+    counts = hasty.verdict["phases"][0]["accounting"]
+    assert counts["scheduled"] == 30
+    assert counts["lost"] == 0
+    assert counts["outcomes"]["cut"] == pytest.approx(20, abs=3)
+    assert counts["outcomes"]["ok"] + counts["outcomes"]["cut"] == 30
+    assert hasty.code == 1
+
+
+def test_a_pool_at_its_maximum_drops_arrivals_and_says_so(tmp_path: Path) -> None:
+    run = certify(
+        plan_file(
+            tmp_path,
+            phases=[{"name": "only", "rate": 20, "duration": "5s"}],
+            faults=[{"kind": "latency", "params": {"ms": 4000}}],
+            pool={"max_users": 10, "max_lag": "1s", "drain": "10s"},
+        )
+    )
+
+    counts = run.verdict["phases"][0]["accounting"]
+    assert counts["scheduled"] == 100
+    assert counts["lost"] == 0
+    assert counts["outcomes"]["dropped"] > 50
+    assert run.code == 1
+    dropped = [row for row in run.iterations if row["outcome"] == "dropped"]
+    assert {row["sent_s"] for row in dropped} == {None}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_readable_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
+    plan = plan_file(tmp_path, phases=[{"name": "long", "rate": 20, "duration": "60s"}])
+    with subprocess.Popen(
+        command(plan, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
+    ) as process:
+        locust = _locust_of(process.pid)
+        folder = _wait_for_load(tmp_path / "runs")
+        time.sleep(1.5)
+        for one in (psutil.Process(process.pid), locust) if number == signal.SIGINT else (locust,):
+            one.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+    run = finished(process.returncode, out, "", tmp_path / "runs")
+
+    assert run.code == 3, out
+    assert run.folder == folder
+    assert "interrupted" in " ".join(run.verdict["reasons"] + run.verdict["notes"]).lower()
+    accounting = run.verdict["phases"][0]["accounting"]
+    assert accounting["lost"] == 0
+    assert accounting["scheduled"] == len(run.iterations) > 20
+
+
+def test_a_killed_run_leaves_a_readable_folder_and_an_honest_report(tmp_path: Path) -> None:
+    plan = plan_file(tmp_path, phases=[{"name": "long", "rate": 20, "duration": "60s"}])
+    with subprocess.Popen(
+        command(plan, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
+    ) as process:
+        locust = _locust_of(process.pid)
+        _wait_for_load(tmp_path / "runs")
+        time.sleep(2.5)
+        helpers = locust.children(recursive=True)
+        locust.kill()
+        out, _ = process.communicate(timeout=60)
+    gone, alive = psutil.wait_procs(helpers, timeout=10)
+    assert not alive, f"outlived the run: {alive}"
+    assert len(gone) >= 2
+    assert process.returncode == 3, out
+
+    report = report_by_hand(tmp_path / "runs")
+    assert report.code == 3
+    assert len(report.iterations) > 20
+    assert "INVALID" in report.out
+
+
+def report_by_hand(runs: Path) -> Finished:
+    """Make the report as a person would after a crash."""
+    folder = next(iter(runs.iterdir()))
+    done = subprocess.run(
+        [sys.executable, "-m", "reports", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return Finished(done.returncode, done.stdout, done.stderr, folder)
+
+
+def test_a_full_disk_leaves_a_readable_run_that_is_invalid(tmp_path: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    plan = plan_file(tmp_path, phases=[{"name": "only", "rate": 60, "duration": "8s"}])
+    with serving() as host:
+        run = certify(plan, f"--host={host}", preexec_fn=small_files)
+
+    assert run.code == 3, run.out + run.err
+    assert "Traceback" not in run.out + run.err
+    assert 0 < len(run.samples) < 480
+    assert "INVALID" in run.out
+
+
+def test_no_secret_reaches_a_run_folder_or_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = "canary-7f3a-secret"
+    monkeypatch.setitem(ENVIRONMENT, "TEST_TOKEN", canary)
+    seen: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_answer_once, args=(listener, seen), daemon=True).start()
+    plan = plan_file(
+        tmp_path,
+        target={"host": f"http://127.0.0.1:{listener.getsockname()[1]}", "api_key_env": "TEST_TOKEN"},
+        phases=[{"name": "only", "rate": 2, "duration": "1s"}],
+    )
+    run = certify(plan)
+    listener.close()
+
+    assert canary.encode() in b"".join(seen), "the server is to get the token"
+    assert canary not in run.out + run.err
+    leaked = [p for p in run.folder.rglob("*") if p.is_file() and canary.encode() in p.read_bytes()]
+    assert leaked == []
+
+
+def _answer_once(listener: socket.socket, seen: list[bytes]) -> None:
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        seen.append(client.recv(65536))
+        # An echo of what was sent is what a careless server does; it must not end up in an error text either.
+        body = seen[-1]
+        client.sendall(b"HTTP/1.1 500 Oops\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+        client.close()

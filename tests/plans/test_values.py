@@ -1,0 +1,283 @@
+"""Durations, hosts, scaling, seeds, and the record of a run."""
+
+import doctest
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+import plans.durations
+import plans.hosts
+import plans.loading
+from plans import Plan, RunRecord, load
+from plans.__main__ import FOLDER, plan_files
+from plans.durations import format_duration, parse_duration
+from plans.hosts import host_problem
+from plans.run import RUN_FILE, Ending, PhaseRecord, ProcessRecord, derive_seed, scaled
+from plans.schema import Severity, Target, loopback
+
+
+def test_examples_in_the_docstrings_hold() -> None:
+    for module in (plans.durations, plans.hosts, plans.loading):
+        assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30),
+        ("5m", 300),
+        ("4h", 14400),
+        ("1h30m", 5400),
+        ("250ms", 0.25),
+        ("1m 15s", 75),
+        (" 2s ", 2),
+        ("1.5m", 90),
+        ("12", 12),
+        (12, 12),
+        (0.5, 0.5),
+    ],
+)
+def test_durations_are_read_as_people_write_them(text: object, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "s", "5x", "5 minutes", "1h-3m", "--5", True, None, [5], {"s": 5}, "5sm"])
+def test_what_is_no_duration_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="must be a duration such as 30s"):
+        parse_duration(text)
+
+
+def test_a_number_beyond_all_floats_is_infinite_and_no_crash() -> None:
+    assert parse_duration(10**400) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (0.25, "0.25s"),
+        (5, "5s"),
+        (59.96, "1m"),
+        (60, "1m"),
+        (75.1, "1m15.1s"),
+        (3600, "1h"),
+        (3599.99, "1h"),
+        (5400, "1h30m"),
+        (14400, "4h"),
+        (36.000000001, "36s"),
+        (9.9996, "10s"),
+    ],
+)
+def test_durations_are_shown_short(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@given(st.floats(0, 1e6))
+def test_a_shown_duration_reads_back(seconds: float) -> None:
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=0.0501)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://127.0.0.1",
+        "http://127.9.9.9:80",
+        "http://[::1]:8000",
+        "https://localhost",
+        "http://api",
+        "http://db.internal",
+        "http://x.localhost",
+        "http://printer.local",
+        "http://a.test:1/path",
+        "http://API",
+    ],
+)
+def test_load_may_go_to_loopback_and_private_names(host: str) -> None:
+    assert host_problem(host, ()) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://8.8.8.8",
+        "http://10.0.0.1",
+        "http://example.com",
+        "http://localhost.example.com",
+        "http://[2001:db8::1]",
+        "http://134744072",
+        "http://0x08080808",
+        "http://0",
+        "http://example.com.",
+        "http://0.0.0.0",
+        "http://1.1",
+    ],
+)
+def test_load_goes_nowhere_else_by_default(host: str) -> None:
+    assert "is not allowed" in str(host_problem(host, ()))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:80",
+        "ftp://localhost",
+        "localhost",
+        "",
+        "http://",
+        "http://localhost:99999",
+        "http://[::1",
+        r"http://evil.com\.local",
+        "http://a b/",
+        "http://evil.com%00.local",
+        "http://localhost?x=1",
+        "http://localhost#x",
+    ],
+)
+def test_what_is_no_plain_url_is_refused(host: str) -> None:
+    assert str(host_problem(host, ("*",))).startswith("must")
+
+
+def test_names_on_the_list_are_allowed_and_no_others() -> None:
+    assert host_problem("https://API.example.com", ("*.Example.com",)) is None
+    assert host_problem("https://example.org", ("*.example.com",)) is not None
+
+
+def test_a_host_is_replaced_only_by_an_allowed_one() -> None:
+    target = Target(allow=("*.example.com",))
+    assert target.with_host("https://a.example.com").host == "https://a.example.com"
+    assert target.with_host("https://b.org", ("b.org",)).allow == ("*.example.com", "b.org")
+    with pytest.raises(ValidationError):
+        target.with_host("https://b.org")
+
+
+def test_loopback_is_this_machine() -> None:
+    assert all(map(loopback, ("embedded", "http://127.0.0.1:1", "http://[::1]", "http://localhost")))
+    assert not any(map(loopback, ("http://api", "http://127x", "https://example.com")))
+
+
+def plan_of(**more: object) -> Plan:
+    base: dict[str, object] = {
+        "id": "S-1",
+        "title": "scaling",
+        "mix": {"ChatUser": {}},
+        "phases": [
+            {"name": "ramp", "shape": "ramp", "rate": {"from": 10, "to": 50}, "duration": "10m"},
+            {"name": "spike", "shape": "spike", "rate": {"base": 5, "peak": 9}, "hold": "1m", "duration": "5m"},
+            {"name": "users", "users": 8, "think": "2s", "duration": "1m"},
+        ],
+    }
+    return Plan.model_validate(base | more)
+
+
+def test_time_scale_shortens_durations_and_leaves_levels() -> None:
+    fault = {"kind": "latency", "at": "2m", "duration": "1m", "params": {"ms": 2000}}
+    plan = scaled(plan_of(faults=[fault, {"kind": "stall", "at": "1m"}]), time_scale=0.1)
+    assert [phase.duration for phase in plan.phases] == pytest.approx([60, 30, 6])
+    assert plan.phases[1].spike_times() == pytest.approx((3, 6, 3))
+    assert [phase.load.highest() for phase in plan.phases] == [50, 9, 8]
+    assert (plan.faults[0].at, plan.faults[0].duration) == pytest.approx((12, 6))
+    assert (plan.faults[1].at, plan.faults[1].duration) == (6, None)
+    assert plan.phases[2].think.max == 2
+
+
+def test_rate_scale_changes_open_rates_and_the_limits_on_them() -> None:
+    criteria: list[object] = [
+        {"phase": "ramp", "metric": "throughput_rps", "at_least": 30},
+        {"metric": "goodput_rps", "above": 20},
+        {"phase": "users", "metric": "throughput_rps", "at_least": 4},
+        {"phase": "ramp", "metric": "latency_p95_ms", "below": 500},
+    ]
+    plan = scaled(plan_of(criteria=criteria), rate_scale=2)
+    assert (plan.phases[0].load.from_, plan.phases[0].load.to) == (20, 100)
+    assert (plan.phases[1].load.base, plan.phases[1].load.peak) == (10, 18)
+    assert plan.phases[2].load.value == 8
+    assert [criterion.limit for criterion in plan.criteria] == [60, 40, 4, 500]
+    assert [phase.duration for phase in plan.phases] == [600, 300, 60]
+
+
+def test_a_trend_that_a_rehearsal_is_too_short_for_becomes_a_warning() -> None:
+    criteria: list[object] = [
+        {"phase": "ramp", "metric": "memory_leak", "is": False},
+        {"metric": "memory_leak", "is": False},
+        {"phase": "ramp", "metric": "latency_p95_ms", "below": 500},
+    ]
+    plan = plan_of(criteria=criteria)
+    assert [c.severity for c in scaled(plan).criteria] == [Severity.FAIL] * 3
+    assert [c.severity for c in scaled(plan, 0.08).criteria] == [Severity.WARN, Severity.FAIL, Severity.FAIL]
+
+
+def test_a_plan_at_scale_one_is_itself() -> None:
+    assert scaled(plan_of()) == plan_of()
+
+
+@pytest.mark.parametrize("scale", [0, -1, math.nan, math.inf])
+def test_a_scale_must_be_positive(scale: float) -> None:
+    with pytest.raises(ValueError, match="must be finite and > 0"):
+        scaled(plan_of(), time_scale=scale)
+    with pytest.raises(ValueError, match="must be finite and > 0"):
+        scaled(plan_of(), rate_scale=scale)
+
+
+def test_the_nominal_rate_is_the_one_held_longest() -> None:
+    assert load(FOLDER / "quickstart.yaml", {}).nominal_rate == 50
+    assert plan_of().nominal_rate == 50
+    assert plan_of(phases=[{"name": "u", "users": 8, "duration": 5}]).nominal_rate is None
+
+
+def record_of(plan: Plan) -> RunRecord:
+    return RunRecord(
+        id="2026-01-01-a",
+        plan=plan,
+        plan_file="plans/x.yaml",
+        seed=7,
+        time_scale=0.02,
+        host="http://127.0.0.1:1",
+        started_at="2026-01-01T00:00:00+00:00",
+        clock_origin=12.5,
+        wall_origin=1.7e9,
+        ended_s=3.25,
+        ending=Ending.COMPLETED,
+        notes=["a note"],
+        phases=[PhaseRecord(name="a", start_s=0, end_s=1, closed=False, reached=True, scheduled={"ChatUser": 3})],
+        processes=[ProcessRecord(worker="0", pid=5, begun=3, recorded=3, written=3)],
+        command=["locust"],
+    )
+
+
+@pytest.mark.parametrize("path", plan_files(FOLDER), ids=lambda path: path.stem)
+def test_the_record_of_a_run_reads_back_as_it_was_written(tmp_path: Path, path: Path) -> None:
+    record = record_of(scaled(load(path, {}), 0.02, 1.5))
+    record.save(tmp_path)
+    assert RunRecord.read(tmp_path) == record
+    assert record.rehearsal
+    text = (tmp_path / RUN_FILE).read_text(encoding="utf-8")
+    assert "from_" not in text
+    assert "is_" not in text
+    assert [entry.name for entry in tmp_path.iterdir()] == [RUN_FILE]
+
+
+def test_the_record_keeps_keys_that_are_words_of_python() -> None:
+    plan = plan_of(criteria=[{"metric": "memory_leak", "is": False}])
+    dumped = plan.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert dumped["phases"][0]["rate"] == {"from": 10, "to": 50}
+    assert dumped["criteria"][0]["is"] is False
+    assert Plan.model_validate(dumped) == plan
+
+
+def test_a_record_that_cannot_be_read_is_an_error_of_one_kind(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        RunRecord.read(tmp_path)
+    for text in ("", "{", "[]", '{"id": 5}'):
+        (tmp_path / RUN_FILE).write_text(text)
+        with pytest.raises(ValidationError):
+            RunRecord.read(tmp_path)
+
+
+def test_seeds_differ_by_name_and_stripe_and_stay_the_same() -> None:
+    assert derive_seed(1, "arrivals") == derive_seed(1, "arrivals", 0) == 14002474757189494280
+    seeds = {derive_seed(seed, name, stripe) for seed in (1, 2) for name in ("a", "b") for stripe in range(3)}
+    assert len(seeds) == 12

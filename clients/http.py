@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import gevent
 import gevent.socket
-import gevent.ssl
 import httptools
 
 from clients.errors import BadResponse, ClientError, ConnectFailed, ConnectionLost, TimedOut
+from clients.tls import client_context
 
 _READ_SIZE = 65536
 _HEADER_LIMIT = 65536
@@ -67,7 +67,7 @@ class _Incoming:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.complete:
-            self.response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+            self.response.headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip(" \t")
 
     def on_headers_complete(self) -> None:
         status = self.parser.get_status_code()
@@ -148,7 +148,7 @@ class HttpClient:
             raise ValueError(f"base_url must be an http or https URL, got {base_url!r}")
         secure = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port or (443 if secure else 80)
-        self._tls = (tls or gevent.ssl.create_default_context()) if secure else None
+        self._tls = (tls or client_context()) if secure else None
         self._prefix = parts.path.rstrip("/")
         standard = {"Host": parts.netloc, "User-Agent": "proofload", "Accept-Encoding": "identity"}
         self._head = "".join(f"{name}: {value}\r\n" for name, value in (standard | (headers or {})).items())
@@ -186,7 +186,7 @@ class HttpClient:
         data = self._encode(method, path, body, content_type)
         response = Response()
         try:
-            with gevent.Timeout(timeout, TimedOut):
+            with gevent.Timeout(timeout, TimedOut("the time is over")):
                 self._exchange(method, data, response)
         except TimedOut:
             self.close()
@@ -262,6 +262,8 @@ class HttpClient:
                 incoming.feed(received, now)
         except OSError as error:
             raise ConnectionLost(_reason(error), response.sent) from error
+        except httptools.HttpParserUpgrade as error:
+            raise BadResponse("not a valid HTTP response: it changes the protocol", response.sent) from error
         except httptools.HttpParserError as error:
             raise BadResponse(f"not a valid HTTP response: {error}", response.sent) from error
         response.done = incoming.now

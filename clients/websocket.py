@@ -6,42 +6,26 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+import gevent
 import gevent.socket
-import gevent.ssl
 import websocket
 
 from clients.errors import BadResponse, ConnectFailed, ConnectionLost, TimedOut
-
-_SWITCHING_PROTOCOLS = 101
-
+from clients.tls import client_context
 
 class Connection:
     """An open WebSocket. `connect_ms`: TCP, TLS and upgrade; `opened`: `time.monotonic()` at its end."""
 
     def __init__(self, base_url: str, path: str, headers: dict[str, str], timeout: float) -> None:
         """Connect. Raises ConnectFailed, TimedOut, or BadResponse with the status when the upgrade is refused."""
-        parts = urlsplit(base_url)
-        secure = parts.scheme == "https"
-        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
         self.began = time.monotonic()
         self.status: int | None = None
         self._socket: Any = None
+        self._web_socket = websocket.WebSocket(enable_multithread=False)
         try:
-            self._socket = gevent.socket.create_connection((host, port), timeout=timeout)
-            self._socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
-            if secure:
-                self._socket = gevent.ssl.create_default_context().wrap_socket(self._socket, server_hostname=host)
-            scheme = "wss" if secure else "ws"
-            self._web_socket = websocket.WebSocket(enable_multithread=False)
-            self._web_socket.settimeout(timeout)
-            self._web_socket.connect(
-                f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}",
-                header=[f"{name}: {value}" for name, value in headers.items()],
-                socket=self._socket,
-                redirect_limit=0,  # a server must not send the load elsewhere: another host may not be allowed
-            )
-            if (status := self._web_socket.getstatus()) != _SWITCHING_PROTOCOLS:
-                raise _refused(status, self.began)
+            # The library's own timeout is for each read, and a server can answer byte by byte.
+            with gevent.Timeout(timeout, TimeoutError()):
+                self._connect(base_url.rstrip("/") + path, headers, timeout)
         except BaseException as error:
             if self._socket is not None:
                 self._socket.close()
@@ -49,6 +33,22 @@ class Connection:
             raise
         self.opened = time.monotonic()
         self.connect_ms = (self.opened - self.began) * 1000
+
+    def _connect(self, url: str, headers: dict[str, str], timeout: float) -> None:
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+        self._socket = gevent.socket.create_connection((host, port), timeout=timeout)
+        self._socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+        if secure:
+            self._socket = client_context().wrap_socket(self._socket, server_hostname=host)
+        self._web_socket.settimeout(timeout)
+        self._web_socket.connect(
+            parts._replace(scheme="wss" if secure else "ws").geturl(),
+            header=[f"{name}: {value}" for name, value in headers.items()],
+            socket=self._socket,
+            redirect_limit=0,  # a server must not send the load elsewhere: another host may not be allowed
+        )
 
     def _translate(self, error: BaseException, timeout: float) -> None:
         """Raise the wire's error for a library's one; return for what is not an error of the wire."""
@@ -58,6 +58,8 @@ class Connection:
             raise _refused(error.status_code, self.began) from None
         if isinstance(error, OSError | ssl.SSLError):
             raise ConnectFailed((error.strerror or str(error)).lower(), self.began) from None
+        if isinstance(error, websocket.WebSocketException) and self._web_socket.getstatus() is not None:
+            raise _refused(self._web_socket.getstatus(), self.began) from None  # a redirect
         if isinstance(error, websocket.WebSocketException):
             raise ConnectFailed(str(error).strip() or type(error).__name__, self.began) from None
 

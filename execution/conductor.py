@@ -79,6 +79,7 @@ class Conductor:
         events.test_stop.add_listener(lambda **_: self._on_stopped())
         events.quitting.add_listener(lambda **_: self._on_quitting())
         gevent.signal_handler(signal.SIGINT, self._on_interrupt)
+        gevent.signal_handler(signal.SIGTERM, self._on_terminate)
         if self._environment.web_ui is not None:
             self._guard_start_form(self._environment.web_ui)
 
@@ -90,6 +91,12 @@ class Conductor:
         print("\ninterrupted: waiting for the requests in flight (Ctrl-C again ends them)", flush=True)
         run.interrupt("interrupted by Ctrl-C")
         run.session.stopping.set()
+
+    def _on_terminate(self) -> None:
+        """SIGTERM: end at once and in order. Locust itself listens to it only after a headless run."""
+        if self._run is not None:
+            self._run.interrupt("interrupted by SIGTERM")
+            self._run.over.set()
 
     def _stop_when_over(self, run: Run) -> None:
         """Stop the users as soon as the run is drained, or its deadline has passed: a tick would be up to 1 s late."""
@@ -170,7 +177,9 @@ class Conductor:
         """Return the plan's user classes. Ends the process when Locust was told to leave one of them out."""
         known = {cls.__name__: cls for cls in self._environment.user_classes if issubclass(cls, LoadUser)}
         if missing := [name for name in plan.mix.names() if name not in known]:
-            self._exit([Problem("command line", "user classes", f"must include {', '.join(missing)}, as the plan asks")])
+            self._exit(
+                [Problem("command line", "user classes", f"must include {', '.join(missing)}, as the plan asks")]
+            )
         return [known[name] for name in plan.mix.names()]
 
     def _set_user_classes(self, plan: Plan) -> None:
@@ -187,5 +196,3 @@ class Conductor:
         logging.getLogger("locust.runners").addFilter(lambda record: record.levelno > logging.INFO)
         if headless:
             logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
-
-

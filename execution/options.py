@@ -21,6 +21,7 @@ DEFAULT_SEED = 1
 
 def add_arguments(parser: LocustArgumentParser) -> None:
     """Add Proofload's options to Locust's parser; all but the folders stand in the web UI's start form too."""
+
     def add(name: str, kind: type, default: object, text: str, *, form: bool) -> None:
         parser.add_argument(
             f"--{name}",
@@ -54,7 +55,7 @@ class Options:
 
 
 def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Options:
-    """Return the options with their plan, or with `phases` in place of the plan's. Raises PlanError with all problems."""
+    """Return the options with their plan, or with `phases` in place of the plan's. Raises PlanError."""
     problems: list[Problem] = []
     time_scale, rate, seed = (_number(given, name, problems) for name in ("time_scale", "rate", "seed"))
     if not (math.isfinite(time_scale) and 0 < time_scale <= 100):

@@ -15,7 +15,6 @@ import gevent
 import gevent.event
 from locust import stats
 from locust.env import Environment
-from monitoring.generator import GeneratorHealth
 
 from execution import folder as run_folder
 from execution.children import Child, StartError
@@ -23,6 +22,7 @@ from execution.console import Console
 from execution.faults import FaultTimeline
 from execution.options import Options
 from execution.storage import Storage
+from monitoring.generator import GeneratorHealth
 from plans.hosts import EMBEDDED
 from plans.run import Ending, ProcessRecord, RunRecord, derive_seed
 from plans.schema import loopback
@@ -119,6 +119,8 @@ class Run:
             if platform is not None:
                 ready = platform.ready()
                 self.session.host, pid = str(ready["url"]), int(ready["pid"])
+            for user_class in self._users:
+                user_class.warm_up(self.session)
             lead = _LEAD_S + _LEAD_PER_USER_S * self.users_wanted()
             self.clock.origin = time.monotonic() + lead
             self.record.clock_origin, self.record.wall_origin = self.clock.origin, time.time() + lead

@@ -65,7 +65,7 @@ def analyze(folder: Path) -> Analysis:
 def _events(folder: Path) -> tuple[list[Event], list[str]]:
     try:
         return sorted(read_events(folder), key=lambda event: event.t_s), []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         return [], [f"events.jsonl cannot be read: {error}"]
 
 

@@ -33,6 +33,8 @@ _TEXTS = (
 _GAPS = "icl_us"
 _GAPS_TYPE = pa.large_list(pa.int32())
 _CHUNK_ROWS = 65_536
+_LONGEST_S = 1e8
+"""Three years: a time beyond it is no time but a fault of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,41 +150,50 @@ def _chunks(path: Path, columns: list[str], schema: pa.Schema, problems: list[st
     held: list[pa.RecordBatch] = []
     count = 0
     try:
-        for batch in _batches(path, columns):
+        for batch in _batches(path, wanted):
+            # Arrow trusts what it reads: a flipped bit in a list's offsets would end this process, not this file.
+            batch.validate(full=True)
             held.append(batch)
             count += batch.num_rows
             if count >= _CHUNK_ROWS:
-                yield pa.Table.from_batches(held).select(columns).cast(wanted).combine_chunks()
+                yield pa.Table.from_batches(held).combine_chunks()
                 held, count = [], 0
-        if held:
-            yield pa.Table.from_batches(held).select(columns).cast(wanted).combine_chunks()
-    except (pa.ArrowException, KeyError, OSError) as error:
-        problems.append(f"{path.name} cannot be read: {error}")
+    except (pa.ArrowException, OSError) as error:
+        problems.append(f"{path.name} cannot be read to its end: {error}")
+    if held:
+        yield pa.Table.from_batches(held).combine_chunks()
 
 
-def _batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield what `samples.segments.read_batches` does, of these columns only and without threads.
+def _batches(path: Path, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield what `samples.segments.read_batches` does, of the wanted columns only and without threads.
 
     Both for speed: for batches as small as a run writes, starting threads takes seven times as long as the work.
+    Raises ArrowInvalid for a file of other columns.
     """
     data = pa.py_buffer(path.read_bytes())
     try:
         with pa.ipc.open_stream(data) as stream:
-            places = [stream.schema.get_field_index(name) for name in columns]
+            found = stream.schema
     except pa.ArrowInvalid:
-        return  # a file that a crash left without even its head
-    options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=[place for place in places if place >= 0])
+        return  # a crash left the file without even its head
+    places = [found.get_field_index(name) for name in wanted.names]
+    other = [f.name for f, place in zip(wanted, places, strict=True) if place < 0 or found.field(place).type != f.type]
+    if other:
+        raise pa.ArrowInvalid(f"it has no column {', '.join(other)} as this version of Proofload writes them")
+    options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=places)
     try:
         with pa.ipc.open_stream(data, options=options) as stream:
-            yield from stream
+            for batch in stream:
+                yield batch.select(wanted.names)
     except (pa.ArrowInvalid, OSError):
         return  # the batch that a crash cut; those before it are whole
 
 
 def _timed(table: pa.Table, problems: list[str]) -> pa.Table:
     """Leave out rows without a due or done time: no window could hold them, and the accounting will miss them."""
-    times = [np.asarray(table[name].to_numpy(), dtype=np.float64) for name in ("due_s", "done_s")]
-    good = np.isfinite(times[0]) & np.isfinite(times[1])
+    good = np.ones(len(table), dtype=np.bool_)
+    for name in ("due_s", "done_s"):
+        good &= np.abs(np.asarray(table[name].to_numpy(), dtype=np.float64)) < _LONGEST_S
     if good.all():
         return table
     problems.append(f"{int((~good).sum())} samples have no time and were left out")
@@ -263,4 +274,5 @@ def _readings(table: pa.Table) -> pd.DataFrame:
     columns: dict[str, object] = {name: _numeric(table[name], order) for name in ("t_s", "value")}
     columns |= {name: _categorical(table[name], order) for name in ("source", "metric", "worker")}
     frame = pd.DataFrame(columns, copy=False)
-    return only(frame, np.isfinite(numbers(frame, "value")))
+    usable = np.isfinite(numbers(frame, "value")) & (np.abs(numbers(frame, "t_s")) < _LONGEST_S)
+    return only(frame, usable)

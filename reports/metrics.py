@@ -138,12 +138,10 @@ def _availability(window: Window) -> Measured:
     rows = window.requests
     if not len(rows):
         return Measured(None, 0, "no arrivals were due")
-    seconds = np.floor(numbers(rows, "due_s") - window.start_s).astype(np.int64)
-    seconds -= seconds.min()
-    arrivals = np.bincount(seconds)
-    ok = np.bincount(seconds[equals(rows, "outcome", Outcome.OK)], minlength=len(arrivals))
-    count, good = int((arrivals > 0).sum()), int((ok > 0).sum())
-    return Measured(good / count, count, interval=wilson(good, count))
+    seconds, second = np.unique(np.floor(numbers(rows, "due_s") - window.start_s), return_inverse=True)
+    ok = np.bincount(second[equals(rows, "outcome", Outcome.OK)], minlength=len(seconds))
+    good = int((ok > 0).sum())
+    return Measured(good / len(seconds), len(seconds), interval=wilson(good, len(seconds)))
 
 
 @_registered("scheduled")

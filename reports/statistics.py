@@ -75,10 +75,8 @@ def mean_interval(values: Floats, times: Floats, block_s: float = 10.0) -> Inter
     """
     if len(values) < 2:
         return None
-    blocks = np.floor((times - times.min()) / block_s).astype(np.int64)
-    counts = np.bincount(blocks).astype(np.float64)
-    sums = np.bincount(blocks, weights=values)[counts > 0]
-    counts = counts[counts > 0]
+    _, block, counts = np.unique(np.floor((times - times.min()) / block_s), return_inverse=True, return_counts=True)
+    sums = np.bincount(block, weights=values)
     mean = float(values.mean())
     if (units := len(counts)) < _FEWEST_BLOCKS:
         half = _Z95 * float(values.std(ddof=1)) / math.sqrt(len(values))

@@ -33,6 +33,10 @@ class LoadUser(User):
     def prepare(cls, session: Session) -> None:
         """Load what the class needs before the load begins; nothing is read or built in the load path."""
 
+    @classmethod
+    def warm_up(cls, session: Session) -> None:
+        """Ask the server, which is there by now, for what later requests build on; nothing of it is measured."""
+
     @property
     def scenario(self) -> str:
         """The name under which the plan's mix knows this class."""
@@ -114,6 +118,7 @@ class ArrivingUser(LoadUser):
     ) -> Response:
         """Make one request and put its times into the sample. Raises Failure for whatever is not as expected."""
         clock = self.session.clock
+        sample.sent_s = clock()  # stands when the user is killed in mid-exchange; else the client's own stamp does
         try:
             response = self.client.request(method, path, body, timeout=self.options.timeout, stream=stream)
         except ClientError as error:

@@ -442,7 +442,7 @@ def generated_response(dice: random.Random) -> tuple[Script, str]:
     dice.shuffle(headers)
     framing = dice.choice(["length", "chunked", "until close"])
     has_body = status not in {204, 304} and method != "HEAD"
-    raw = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" if dice.random() < 0.15 else b""
+    raw = b"HTTP/1.1 100 Continue\r\nX-C: y\r\n\r\n" if dice.random() < 0.15 else b""
     sent = body
     if framing == "length" and status != 204:
         headers.append(f"{dice.choice(['Content-Length', 'content-length'])}: {len(body)}")

@@ -1,6 +1,8 @@
 """A run from one command to its verdict, on real traffic."""
 
+import itertools
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +14,7 @@ from scipy import stats
 from plans.run import Ending
 from tests.execution.harness import ENVIRONMENT, ROOT, certify, plan_file, serving
 
-
-def outcomes(rows: list[dict[str, object]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[str(row["outcome"])] = counts.get(str(row["outcome"]), 0) + 1
-    return counts
-
+LOCUST = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py")]
 
 MIXED = {
     "mix": {
@@ -86,8 +82,6 @@ def _command_of(process: psutil.Process) -> list[str]:
 
 
 def _connect(host: str) -> None:
-    import socket  # noqa: PLC0415 - only here
-
     port = int(host.rsplit(":", 1)[1])
     socket.create_connection(("127.0.0.1", port), timeout=2).close()
 
@@ -95,8 +89,7 @@ def _connect(host: str) -> None:
 def test_plain_locust_runs_a_plan_without_make_or_certify(tmp_path: Path) -> None:
     plan = plan_file(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless", f"--plan={plan}"]
-        + [f"--runs={tmp_path / 'runs'}"],
+        [*LOCUST, "--headless", f"--plan={plan}", f"--runs={tmp_path / 'runs'}"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -212,5 +205,5 @@ def test_poisson_arrivals_are_poisson_as_the_server_sees_them(tmp_path: Path) ->
     # 20 counts: the index of dispersion times 19 is chi-square with 19 degrees of freedom.
     low, high = stats.chi2.ppf([0.0005, 0.9995], 19) / 19
     assert low < dispersion < high
-    gaps = [b - a for a, b in zip(seen, seen[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(seen)]
     assert stats.kstest(gaps, "expon", args=(0, sum(gaps) / len(gaps))).pvalue > 0.001

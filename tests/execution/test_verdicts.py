@@ -18,7 +18,7 @@ from tests.execution.harness import ENVIRONMENT, ROOT, Finished, certify, comman
 
 # One limit for each way in which the platform can fail; all hold on a healthy one, with room for a busy machine.
 MIX: dict[str, Any] = {
-    "ChatUser": {"share": 0.4, "max_tokens": 12, "timeout": "20s"},
+    "ChatUser": {"share": 0.4, "max_tokens": 48, "timeout": "20s"},
     "EvaluationRunUser": {"share": 0.6},
     "WebSocketUser": {"connections": 4, "rate": 10},
 }
@@ -26,7 +26,7 @@ CRITERIA: list[dict[str, Any]] = [
     {"id": "chat ok", "metric": "success_rate", "at_least": 0.98, "scenario": "ChatUser"},
     {"id": "chat speed", "metric": "service_p90_ms", "below": 1500, "scenario": "ChatUser"},
     {"id": "chat first token", "metric": "ttft_p90_ms", "below": 1000},
-    {"id": "chat quality", "metric": "quality_mean", "above": 0.6},
+    {"id": "chat quality", "metric": "quality_mean", "above": 0.5},
     {"id": "crud ok", "metric": "success_rate", "at_least": 0.98, "scenario": "EvaluationRunUser"},
     {"id": "crud speed", "metric": "service_p90_ms", "below": 1000, "scenario": "EvaluationRunUser"},
     {"id": "stall", "metric": "latency_max_ms", "below": 2500},
@@ -239,7 +239,7 @@ def report_by_hand(runs: Path) -> Finished:
 
 def test_a_full_disk_leaves_a_readable_run_that_is_invalid(tmp_path: Path) -> None:
     def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, 25_000))
 
     plan = plan_file(tmp_path, phases=[{"name": "only", "rate": 60, "duration": "8s"}])
     with serving() as host:

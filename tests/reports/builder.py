@@ -95,12 +95,12 @@ class RunBuilder:
         self._record |= fields
         return self
 
-    def phase(self, name: str, **fields: Any) -> Self:
+    def phase(self, name: str, /, **fields: Any) -> Self:
         """Replace fields of a phase's record."""
         self._phases[name] = self._phases.get(name, {}) | fields
         return self
 
-    def process(self, worker: str = "0", **fields: Any) -> Self:
+    def process(self, worker: str = "0", /, **fields: Any) -> Self:
         """Replace what a process reported."""
         self._reports[worker] = self._reports.get(worker, {}) | fields
         return self

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reports.analysis import CriterionResult, Measured, State
 from reports.figures import clock, figure, interval_text, length, limit_text, margin_text, pair
 from reports.texts import one_line, printable
-from tests.reports.analyses import run_record
+from tests.reports.records import run_record
 
 
 def result(metric_index: int, value: float | None, **limits: float) -> CriterionResult:

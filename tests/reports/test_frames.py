@@ -35,7 +35,9 @@ def test_the_samples_of_all_workers_stand_in_the_order_of_their_due_times(tmp_pa
 
 
 def test_gaps_follow_their_samples_through_the_sorting(tmp_path: Path) -> None:
-    write_batches(tmp_path / "samples-0.arrow", [llm(3.0, [30, 31], "0"), llm(0.0, [1], "0"), llm(2.0, None, "0")], size=2)
+    write_batches(
+        tmp_path / "samples-0.arrow", [llm(3.0, [30, 31], "0"), llm(0.0, [1], "0"), llm(2.0, None, "0")], size=2
+    )
     write_batches(tmp_path / "samples-1.arrow", [llm(1.0, [10, 12, 11], "1"), llm(4.0, [], "1")])
 
     frames = load_frames(tmp_path)

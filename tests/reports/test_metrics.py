@@ -14,7 +14,9 @@ from samples.sample import LatencySource, Outcome, Protocol, Sample, TokenSource
 from tests.reports.builder import RunBuilder, failed, request, steady
 
 
-def measured(tmp_path: Path, samples: list[Sample], metric: str, phase: str | None = "sustained", **plan: Any) -> Measured:
+def measured(
+    tmp_path: Path, samples: list[Sample], metric: str, phase: str | None = "sustained", **plan: Any
+) -> Measured:
     analysis = RunBuilder(**plan).samples(samples).analyze(tmp_path)
     return of(analysis, metric, phase)
 
@@ -52,8 +54,10 @@ def connect(due_s: float, connect_ms: float | None = 5.0, **fields: Any) -> Samp
 def test_the_metrics_that_are_computed_are_exactly_the_catalogue(tmp_path: Path) -> None:
     assert set(FORMULAS) == set(METRICS)
     analysis = RunBuilder().samples(steady(10, 0, 30)).analyze(tmp_path)
-    for result in (*analysis.phases, analysis.total, *analysis.scenarios, *analysis.requests):
-        assert list(result.metrics) == list(METRICS)
+    parts = [*analysis.phases, analysis.total]
+    groups = [*analysis.scenarios, *analysis.requests]
+    for metrics in (*(part.metrics for part in parts), *(group.metrics for group in groups)):
+        assert list(metrics) == list(METRICS)
 
 
 def test_every_missing_value_says_why(tmp_path: Path) -> None:
@@ -114,7 +118,9 @@ def test_coordinated_omission_a_stall_is_seen_by_every_caller_who_came_during_it
         request(t, latency_s=begin - t + 0.01, lag_s=begin - t, waited=begin > t)
         for t, begin in zip(times, free, strict=True)
     ]
-    analysis = RunBuilder(phases=[{"name": "sustained", "rate": 50, "duration": "30s"}]).samples(samples).analyze(tmp_path)
+    analysis = (
+        RunBuilder(phases=[{"name": "sustained", "rate": 50, "duration": "30s"}]).samples(samples).analyze(tmp_path)
+    )
 
     assert of(analysis, "latency_p95_ms").value == pytest.approx(3510)
     assert of(analysis, "latency_max_ms").value == pytest.approx(5010)
@@ -196,7 +202,10 @@ def test_availability_is_the_share_of_seconds_with_arrivals_that_had_an_answer(t
 
 
 def test_adjusted_percentiles_count_failures_as_infinite(tmp_path: Path) -> None:
-    samples = [*(request(n / 10, (n + 1) / 1000) for n in range(94)), *(failed(10 + n, Outcome.TIMEOUT) for n in range(6))]
+    samples = [
+        *(request(n / 10, (n + 1) / 1000) for n in range(94)),
+        *(failed(10 + n, Outcome.TIMEOUT) for n in range(6)),
+    ]
     analysis = RunBuilder().samples(samples).analyze(tmp_path)
 
     assert of(analysis, "adj_p90_ms").value == pytest.approx(90)
@@ -219,7 +228,9 @@ def test_without_any_response_latency_is_beyond_every_limit_and_without_requests
 
 def test_times_of_a_stream_by_hand(tmp_path: Path) -> None:
     samples = [
-        llm(0.0, sent_s=0.1, ttft_s=0.2, ttfo_s=0.3, events=5, output_tokens=10, icl_us=[10_000, 20_000, 30_000, 40_000]),
+        llm(
+            0.0, sent_s=0.1, ttft_s=0.2, ttfo_s=0.3, events=5, output_tokens=10, icl_us=[10_000, 20_000, 30_000, 40_000]
+        ),
         llm(1.0, sent_s=1.0, ttft_s=0.4, ttfo_s=0.4, events=2, output_tokens=2, icl_us=[50_000]),
     ]
     analysis = RunBuilder().samples(samples).analyze(tmp_path)
@@ -275,7 +286,11 @@ def test_quality_is_the_mean_over_graded_answers(tmp_path: Path) -> None:
 
 
 def test_websocket_messages_are_no_requests(tmp_path: Path) -> None:
-    analysis = RunBuilder().samples([request(0.0, 0.1), *(message(n / 10, n, latency_s=3.0) for n in range(50))]).analyze(tmp_path)
+    analysis = (
+        RunBuilder()
+        .samples([request(0.0, 0.1), *(message(n / 10, n, latency_s=3.0) for n in range(50))])
+        .analyze(tmp_path)
+    )
 
     assert of(analysis, "latency_max_ms").value == pytest.approx(100)
     assert of(analysis, "message_latency_p50_ms").value == pytest.approx(3000)
@@ -283,7 +298,12 @@ def test_websocket_messages_are_no_requests(tmp_path: Path) -> None:
 
 
 def test_connects_are_counted_and_timed_apart(tmp_path: Path) -> None:
-    samples = [connect(0.0, 4.0), connect(0.1, 8.0), connect(0.2, None, outcome=Outcome.CONNECT_ERROR), connect(0.3, 6.0)]
+    samples = [
+        connect(0.0, 4.0),
+        connect(0.1, 8.0),
+        connect(0.2, None, outcome=Outcome.CONNECT_ERROR),
+        connect(0.3, 6.0),
+    ]
     analysis = RunBuilder().samples(samples).analyze(tmp_path)
 
     assert of(analysis, "ws_success_rate").value == pytest.approx(3 / 4)

@@ -13,6 +13,7 @@ import websocket
 from clients.errors import BadResponse, ConnectFailed, ConnectionLost, TimedOut
 from clients.tls import client_context
 
+
 class Connection:
     """An open WebSocket. `connect_ms`: TCP, TLS and upgrade; `opened`: `time.monotonic()` at its end."""
 

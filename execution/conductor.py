@@ -3,19 +3,16 @@
 import logging
 import signal
 import sys
-from argparse import Namespace
 from pathlib import Path
 from typing import NoReturn
 
 import gevent
 import gevent.event
-from flask import Response, jsonify, request
 from locust import User
 from locust.env import Environment
 from locust.runners import LocalRunner
-from locust.web import WebUI
 
-from execution import children, options
+from execution import children, options, web
 from execution.run import Run
 from plans.phases import Phase
 from plans.problems import PlanError, Problem
@@ -37,14 +34,16 @@ class Conductor:
         self._environment = environment
         self._run: Run | None = None
         self._exit_code = EXIT_INVALID
+        self._last_report: Path | None = None
+        self._main = gevent.getcurrent()
         self._begun = gevent.event.Event()
         self._idle = gevent.event.Event()
         self._idle.set()
         self._refuse_distributed()
         given = environment.parsed_options
-        if given is not None and given.headless:
-            self._or_exit()
+        self._or_exit()
         PlanShape.driver = self
+        LoadUser.host = options.AS_PLANNED
         self._listen()
         self._quieten(headless=bool(given and given.headless))
 
@@ -81,13 +80,14 @@ class Conductor:
         gevent.signal_handler(signal.SIGINT, self._on_interrupt)
         gevent.signal_handler(signal.SIGTERM, self._on_terminate)
         if self._environment.web_ui is not None:
-            self._guard_start_form(self._environment.web_ui)
+            web.extend(self._environment.web_ui, self._environment, lambda: self._last_report)
 
     def _on_interrupt(self) -> None:
         """Ctrl-C: the first one drains the run, the next one ends it at once."""
         run = self._run
         if run is None or run.over.is_set() or run.session.stopping.is_set():
-            raise KeyboardInterrupt
+            gevent.kill(self._main, KeyboardInterrupt)  # what Locust itself waits for
+            return
         print("\ninterrupted: waiting for the requests in flight (Ctrl-C again ends them)", flush=True)
         run.interrupt("interrupted by Ctrl-C")
         run.session.stopping.set()
@@ -114,6 +114,7 @@ class Conductor:
         if run is None:
             return
         folder = run.close()
+        self._last_report = folder / "report" / "report.html"
         self._exit_code = children.report(folder)
         run_file = getattr(self._environment.parsed_options, "run_file", "")
         if run_file:
@@ -152,26 +153,6 @@ class Conductor:
         for problem in problems:
             print(problem, file=sys.stderr)
         raise SystemExit(EXIT_USAGE)
-
-    def _guard_start_form(self, web_ui: WebUI) -> None:
-        """Refuse a start from the web UI with the problems of its form, before any user exists."""
-
-        def guard() -> Response | None:
-            if request.method == "POST" and request.path.endswith("/swarm"):
-                asked = Namespace(**(vars(self._environment.parsed_options) | request.form.to_dict()))
-                if request.form.get("shape_class") == "Default":
-                    return self._refusal("choose a shape class: PlanShape runs the plan's own phases")
-                try:
-                    options.resolve(asked)
-                except PlanError as error:
-                    return self._refusal(str(error))
-            return None
-
-        assert web_ui.app is not None  # made by its constructor
-        web_ui.app.before_request(guard)
-
-    def _refusal(self, message: str) -> Response:
-        return jsonify({"success": False, "message": message, "host": self._environment.host})
 
     def _classes(self, plan: Plan) -> list[type[LoadUser]]:
         """Return the plan's user classes. Ends the process when Locust was told to leave one of them out."""

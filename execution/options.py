@@ -1,6 +1,7 @@
 """The options of a run, for the command line and the web UI's start form alike."""
 
 import math
+import os
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from plans.schema import Plan, Target
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PLAN = "plans/quickstart.yaml"
 DEFAULT_SEED = 1
+AS_PLANNED = "as planned"
+"""What stands in the web UI's form for a host that is the plan's own."""
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
@@ -64,6 +67,13 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
         problems.append(_option("--rate", f"must be 0 (as planned) or up to 1000000, got {rate:g}"))
     if not 0 <= seed < 2**63:
         problems.append(_option("--seed", f"must be a whole number from 0 to 2**63 - 1, got {seed:g}"))
+    runs = Path(given.runs).resolve()
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problems.append(_option("--runs", f"must be a folder that can be made, got {runs} ({error.strerror})"))
+    if runs.is_dir() and not os.access(runs, os.W_OK):
+        problems.append(_option("--runs", f"must be a folder that can be written to, got {runs}"))
     plan, file = None, str(given.plan)
     try:
         plan = load(_existing(file))
@@ -80,7 +90,7 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
         time_scale=time_scale,
         rate_scale=rate_scale,
         seed=int(seed),
-        runs=Path(given.runs).resolve(),
+        runs=runs,
     )
 
 
@@ -113,11 +123,12 @@ def _existing(file: str) -> Path:
 
 def _target(plan: Plan, given: Namespace) -> Target:
     allow = tuple(part.strip() for part in (given.allow_host or "").split(",") if part.strip())
-    host = given.host or plan.target.host
+    asked = None if given.host == AS_PLANNED else given.host
+    host = asked or plan.target.host
     try:
         return plan.target.with_host(host, allow)
     except ValidationError as error:
-        source = "--host" if given.host else "target.host"
+        source = "--host" if asked else "target.host"
         text = str(error.errors()[0]["ctx"]["error"]).removeprefix(".host ")
         raise PlanError([Problem(str(given.plan), source, text)]) from None
 

@@ -9,7 +9,7 @@ from samples.sample import Outcome, Sample
 Listener = Callable[[Sample], None]
 
 
-class Failure(Exception):  # noqa: N818 - a failed request is an outcome, not an error of the program
+class Failure(Exception):
     """Raised inside a measured block: the attempt failed, in this way and for this reason."""
 
     def __init__(self, outcome: Outcome, error: str, status: int | None = None) -> None:

@@ -226,8 +226,13 @@ class Dispatcher:
             mine.backlog.append(arrival)
 
     def _sleep_until(self, due: float) -> None:
+        # Waits that are short from the beginning belong to a high rate, at which turning the loop takes a whole core.
+        turning = min(due, self._stop_at) - self._clock() > 2 * _FINE_WAIT_S
         while (remaining := min(due, self._stop_at) - self._clock()) > 0:
-            gevent.sleep(min(remaining - _FINE_WAIT_S, _HOUSEKEEPING_S) if remaining > _FINE_WAIT_S else 0)
+            if remaining > _FINE_WAIT_S:
+                gevent.sleep(min(remaining - _FINE_WAIT_S, _HOUSEKEEPING_S))
+            else:
+                gevent.sleep(0 if turning else remaining)
 
     def _keep_house(self) -> None:
         """Drop what has waited too long, and open the slots of closed phases."""

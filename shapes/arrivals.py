@@ -129,6 +129,4 @@ def schedule(plan: Plan, seed: int) -> Schedule:
         phases.append(np.full(high - low, i, dtype=np.int32))
     count = len(points)
     scenarios = assign([options.share for options in arriving.values()], count) if count else np.empty(0, np.int32)
-    return Schedule(
-        spans, tuple(arriving), np.concatenate(times), np.concatenate(phases), scenarios, np.arange(count)
-    )
+    return Schedule(spans, tuple(arriving), np.concatenate(times), np.concatenate(phases), scenarios, np.arange(count))

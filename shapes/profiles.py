@@ -88,9 +88,7 @@ class SoakShape(PlanShape):
 class StressShape(PlanShape):
     """50 to 300 RPS upward in six steps over 15 minutes."""
 
-    phases = (
-        Phase(name="stress", shape="stress", rate={"from": 50, "to": 300, "steps": 6}, duration="15m"),
-    )
+    phases = (Phase(name="stress", shape="stress", rate={"from": 50, "to": 300, "steps": 6}, duration="15m"),)
 
 
 PROFILES: tuple[type[PlanShape], ...] = (

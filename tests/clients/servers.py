@@ -165,7 +165,7 @@ class _Connection:
                 while True:
                     self._sock.sendall(argument.encode("latin-1"))
             elif name == "request":
-                self._tell(line.split(" ")[0], headers, body)
+                self._tell(line.split(" ", maxsplit=1)[0], headers, body)
             elif name == "close_at_next":
                 self._close_at_next = True
             elif name == "close":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import socket
@@ -323,9 +324,7 @@ def test_headers_of_a_sensible_length_are_taken(client: HttpClient) -> None:
     [(b"HTTP/1.1 200 OK\r\nX: ", b"x" * 8000), (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000)],
     ids=["one header", "many headers"],
 )
-def test_headers_without_end_are_refused_long_before_the_timeout(
-    client: HttpClient, start: bytes, more: bytes
-) -> None:
+def test_headers_without_end_are_refused_long_before_the_timeout(client: HttpClient, start: bytes, more: bytes) -> None:
     began = time.monotonic()
     with pytest.raises(BadResponse, match="headers are longer than 65536 bytes"):
         client.request("GET", Script().send(start).endless(more).path(), timeout=20)
@@ -420,11 +419,8 @@ def test_a_client_leaves_no_open_sockets_behind(server: ScriptServer) -> None:
     for script in (plain(), Script().close(), Script().send(b"junk"), Script().at(1), Script().send(CHUNKED).reset()):
         for _ in range(3):
             client = HttpClient(server.url)
-            with gevent.Timeout(0.05, False):
-                try:
-                    client.request("GET", script.path())
-                except (ConnectionLost, BadResponse):
-                    pass
+            with gevent.Timeout(0.05, False), contextlib.suppress(ConnectionLost, BadResponse):
+                client.request("GET", script.path())
             client.close()
     assert process.num_fds() <= before + 1
 

@@ -147,9 +147,7 @@ def reference(stream: bytes) -> list[tuple[int, str, str, str | None]]:
     st.lists(st.integers(0, 200), max_size=30),
     st.booleans(),
 )
-def test_any_stream_cut_anywhere_is_read_as_the_standard_says(
-    tokens: list[bytes], cuts: list[int], mark: bool
-) -> None:
+def test_any_stream_cut_anywhere_is_read_as_the_standard_says(tokens: list[bytes], cuts: list[int], mark: bool) -> None:
     stream = b"\xef\xbb\xbf" * mark + b"".join(tokens)
     edges = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
     pieces = [stream[a:b] for a, b in itertools.pairwise(edges)]

@@ -109,14 +109,23 @@ class Browser:
 
     def open(self, path: Path) -> None:
         """Load a file and wait until it is complete; forgets what was requested and said before."""
+        self.visit(path.resolve().as_uri())
+
+    def visit(self, url: str) -> None:
+        """Load a URL and wait until it is complete; forgets what was requested and said before."""
         self.requests.clear()
         self.complaints.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
-        deadline = time.monotonic() + 60
-        while self.run("document.readyState + location.protocol") != "completefile:":
-            assert time.monotonic() < deadline, "the page did not load within 60 s"
-            time.sleep(0.02)
+        self.call("Page.navigate", url=url)
+        protocol = url.partition(":")[0]
+        self.wait_for(f"document.readyState + location.protocol == 'complete{protocol}:'")
         self.settle()
+
+    def wait_for(self, condition: str, seconds: float = 60) -> None:
+        """Wait until a JavaScript condition holds."""
+        deadline = time.monotonic() + seconds
+        while not self.run(condition):
+            assert time.monotonic() < deadline, f"not within {seconds:g} s: {condition}"
+            time.sleep(0.02)
 
     def settle(self) -> None:
         """Wait for two frames, so that what was asked for is drawn."""

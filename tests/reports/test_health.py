@@ -125,6 +125,13 @@ def test_lag_in_one_phase_is_not_thinned_out_by_a_long_healthy_one(tmp_path: Pat
     assert found.measured == "200.0 ms in sustained"
 
 
+def test_one_late_start_of_a_few_is_no_99th_percentile(tmp_path: Path) -> None:
+    phases = [{"name": "warm", "rate": 10, "duration": 60}, {"name": "sustained", "rate": 10, "duration": 5}]
+    samples = [*steady(10, 0, 60, phase="warm"), *steady(10, 60, 4.9), request(64.9, 1.0, lag_s=0.5)]
+
+    assert check(tmp_path, RunBuilder(phases=phases).samples(samples), "start lag").passed
+
+
 def test_a_busy_event_loop_is_found_in_any_process(tmp_path: Path) -> None:
     def loop(bad: int) -> RunBuilder:
         readings = generator("loop_lag_p99_ms", [150.0] * bad + [1.0] * (300 - bad), worker="1")

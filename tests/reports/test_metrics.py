@@ -295,6 +295,10 @@ def test_websocket_messages_are_no_requests(tmp_path: Path) -> None:
     assert of(analysis, "latency_max_ms").value == pytest.approx(100)
     assert of(analysis, "message_latency_p50_ms").value == pytest.approx(3000)
     assert of(analysis, "throughput_rps").value == pytest.approx(1 / 30)
+    pushed = next(group for group in analysis.requests if group.name == "progress")
+    assert pushed.accounting.scheduled == 50
+    assert pushed.metrics["latency_p50_ms"].value is None
+    assert pushed.metrics["message_latency_p50_ms"].value == pytest.approx(3000)
 
 
 def test_connects_are_counted_and_timed_apart(tmp_path: Path) -> None:

@@ -277,3 +277,12 @@ def test_a_phase_that_was_not_run_makes_a_completed_run_invalid(tmp_path: Path) 
 
     assert analysis.verdict is Verdict.INVALID
     assert "not reached: second" in analysis.reasons[0]
+
+
+def test_a_sick_generator_cannot_prove_a_failure_in_an_interrupted_run_either(tmp_path: Path) -> None:
+    builder = interrupted([limit(phase="first", below=50)]).phase("first", scheduled={"ChatUser": 301})
+    analysis = builder.analyze(tmp_path)
+
+    assert analysis.verdict is Verdict.INVALID
+    assert "interrupted" in analysis.reasons[0]
+    assert "accounting" in analysis.reasons[1]

@@ -42,7 +42,8 @@ def main() -> None:
     told["profiles"] = [profile.__name__ for profile in profiles.PROFILES]
     driver = Recorder()
     PlanShape.driver = driver
-    bound = [profiles.SpikeShape(), PlanShape()]
+    shapes: list[type[PlanShape]] = [profiles.SpikeShape, PlanShape]
+    bound = [shape() for shape in shapes]
     for shape in bound:
         shape.reset_time()
     users, rate, classes = bound[0].tick() or (0, 0.0, None)  # type: ignore[misc]

@@ -83,7 +83,9 @@ def test_arrivals_are_in_order_and_each_lies_in_its_phase(of: list[Phase]) -> No
 
 
 def test_phases_follow_each_other_on_one_axis() -> None:
-    spans = spans_of(plan(phase("a", duration=5, rate=1), phase("b", duration="1m", users=3), phase("c", duration=2, rate=9)))
+    spans = spans_of(
+        plan(phase("a", duration=5, rate=1), phase("b", duration="1m", users=3), phase("c", duration=2, rate=9))
+    )
     assert [(span.name, span.start, span.end, span.closed) for span in spans] == [
         ("a", 0, 5, False),
         ("b", 5, 65, True),
@@ -109,7 +111,9 @@ def test_a_plan_without_arriving_users_has_no_arrivals() -> None:
 
 
 def test_a_shorter_rehearsal_keeps_the_rate() -> None:
-    full = plan(phase("a", duration="5m", rate=10), phase("b", shape="ramp", duration="10m", rate={"from": 10, "to": 50}))
+    full = plan(
+        phase("a", duration="5m", rate=10), phase("b", shape="ramp", duration="10m", rate={"from": 10, "to": 50})
+    )
     short = scaled(full, time_scale=0.02)
     planned = schedule(short, seed=1)
     assert len(planned) == (10 * 6) + (30 * 12)
@@ -177,9 +181,9 @@ def test_a_longer_run_begins_like_the_shorter_one(process: str) -> None:
 LONG = 4000
 
 
-def merged(process: str, seed: int, stripes: int, rate: float = 20, **more: object) -> Floats:
+def merged(process: str, seed: int, stripes: int, burstiness: float = 1.0) -> Floats:
     """The arrivals of a long flat phase, as `stripes` processes send them together."""
-    of = plan(phase(duration=LONG, rate=rate), arrivals=process, **more)
+    of = plan(phase(duration=LONG, rate=20), arrivals=process, burstiness=burstiness)
     return np.sort(np.concatenate([schedule(of, seed).stripe(i, stripes).times for i in range(stripes)]))
 
 

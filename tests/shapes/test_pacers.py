@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 import math
 import warnings
 
@@ -14,7 +15,7 @@ from scipy import integrate
 
 from plans.phases import Phase
 from shapes import pacers
-from shapes.pacers import Pacer, PiecewiseLinear, Segment, pacer_of
+from shapes.pacers import Floats, Pacer, PiecewiseLinear, Segment, pacer_of
 from tests.shapes.plans import LEVELS, phase, phases
 
 
@@ -80,7 +81,7 @@ def test_expected_is_the_integral_of_the_rate(of: Phase, a: float, b: float) -> 
         warnings.simplefilter("ignore", integrate.IntegrationWarning)  # of pieces shorter than rounding
         area = sum(
             integrate.quad(pacer.rate, low, np.nextafter(high, low), limit=500)[0]
-            for low, high in zip(edges, edges[1:], strict=False)
+            for low, high in itertools.pairwise(edges)
         )
     assert pacer.expected(end) - pacer.expected(start) == pytest.approx(area, rel=1e-6, abs=1e-6)
 
@@ -132,9 +133,13 @@ def test_pieces_with_jumps_and_silences_are_inverted_exactly(
     assert [pacer.expected(t) for t in times] == pytest.approx(counts, rel=1e-9, abs=1e-9 * max(total, 1))
 
 
+def midpoints(count: int) -> Floats:
+    return np.arange(count, dtype=np.float64) + 0.5
+
+
 def test_nothing_arrives_in_a_silence() -> None:
     pacer = PiecewiseLinear([Segment(2, 10, 10), Segment(5, 0, 0), Segment(2, 10, 10), Segment(3, 0, 0)])
-    times = pacer.times_of(np.arange(40) + 0.5)
+    times = pacer.times_of(midpoints(40))
     assert pacer.expected(12) == 40
     assert not np.any((times > 2) & (times < 7))
     assert times.max() < 9
@@ -143,8 +148,8 @@ def test_nothing_arrives_in_a_silence() -> None:
 
 def test_a_ramp_from_0_has_its_arrivals_where_the_square_root_puts_them() -> None:
     # n = 5 t^2 on a ramp from 0 to 100 in 10 s
-    times = pacer_of(phase(shape="ramp", duration=10, rate={"from": 0, "to": 100})).times_of(np.arange(500) + 0.5)
-    assert times == pytest.approx(np.sqrt((np.arange(500) + 0.5) / 5), rel=1e-12)
+    times = pacer_of(phase(shape="ramp", duration=10, rate={"from": 0, "to": 100})).times_of(midpoints(500))
+    assert times == pytest.approx(np.sqrt(midpoints(500) / 5), rel=1e-12)
 
 
 def test_the_inverse_keeps_its_digits_over_a_long_run() -> None:
@@ -158,7 +163,7 @@ def test_a_sine_is_inverted_where_its_rate_is_0() -> None:
     pacer = pacer_of(phase(shape="sine", duration=60, rate={"mean": 20, "amplitude": 20}))
     total = pacer.expected(60)
     assert total == pytest.approx(1200)
-    counts = np.arange(1200) + 0.5
+    counts = midpoints(1200)
     assert [pacer.expected(t) for t in pacer.times_of(counts)] == pytest.approx(counts, abs=1e-6)
     assert pacer.times_of(np.array([0.0, total])) == pytest.approx([0, 60], abs=1e-6)
     assert math.isclose(pacer.rate(45), 0, abs_tol=1e-9)

@@ -1,0 +1,1 @@
+"""What is promised in numbers, measured: `python -m benchmarks` prints the tables and writes docs/performance.md."""

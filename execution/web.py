@@ -1,0 +1,46 @@
+"""What Proofload adds to Locust's web UI: a start form that is checked, and a link to the last report."""
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Response, jsonify, request, send_file
+from locust.env import Environment
+from locust.web import WebUI
+
+from execution import options
+from plans.problems import PlanError
+
+REPORT_ROUTE = "/report"
+
+
+def extend(web_ui: WebUI, environment: Environment, last_report: Callable[[], Path | None]) -> None:
+    """Check every start before users exist, and serve the report of the last run under `/report`."""
+
+    def guard() -> Response | None:
+        if not (request.method == "POST" and request.path.endswith("/swarm")):
+            return None
+        if request.form.get("shape_class") == "Default":
+            return _refusal(environment, "choose a shape class: PlanShape runs the plan's own phases")
+        asked = Namespace(**(vars(environment.parsed_options) | request.form.to_dict()))
+        try:
+            options.resolve(asked)
+        except PlanError as error:
+            return _refusal(environment, str(error))
+        return None
+
+    def report() -> Response:
+        path = last_report()
+        if path is None or not path.exists():
+            return Response("No run has ended yet, or its report could not be made.", 404, mimetype="text/plain")
+        return send_file(path)
+
+    app = web_ui.app
+    assert app is not None  # made by the constructor of WebUI
+    app.before_request(guard)
+    app.add_url_rule(REPORT_ROUTE, "proofload_report", web_ui.auth_required_if_enabled(report))
+    web_ui.template_args["extended_csv_files"] = [{"href": REPORT_ROUTE, "title": "Proofload: report of the last run"}]
+
+
+def _refusal(environment: Environment, message: str) -> Response:
+    return jsonify({"success": False, "message": message, "host": environment.host})

@@ -1,0 +1,167 @@
+"""Locust's own web UI: the start form, a run started there, and its report, in a real browser."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plans.run import RunRecord
+from tests.execution.harness import ENVIRONMENT, ROOT, plan_file
+from tests.reports.browser import BINARY, MISSING, Browser
+
+FIELDS = ("plan", "rate", "timeScale", "seed")  # as Locust's page names its inputs
+
+# What a person does who types into a field of a React form.
+_TYPE = """((name, text) => {
+  const field = document.querySelector(`[name="${name}"]`);
+  Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(field, text);
+  field.dispatchEvent(new Event('input', {bubbles: true}));
+})"""
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    return plan_file(tmp_path)
+
+
+@pytest.fixture
+def url(plan: Path, runs: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--web-host", "127.0.0.1"]
+    with subprocess.Popen(
+        [*command, "--web-port", str(port), f"--plan={plan}", f"--runs={runs}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=ENVIRONMENT,
+    ) as process:
+        found = f"http://127.0.0.1:{port}"
+        _wait_until(lambda: _status(found) == 200, 20)
+        yield found
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    assert "Traceback" not in out, out
+    assert process.returncode == 0, out
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def _wait_until(condition: Any, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def _post(url: str, **form: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode(), timeout=30) as response:
+        answer: dict[str, Any] = json.load(response)
+        return answer
+
+
+def _finished(runs: Path, count: int) -> list[Path]:
+    reports = sorted(runs.glob("*/report/verdict.json"))
+    return [path.parents[1] for path in reports] if len(reports) >= count else []
+
+
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+def test_a_run_is_started_in_the_form_and_ends_with_a_folder_and_a_report(url: str, plan: Path, runs: Path) -> None:
+    with Browser() as browser:
+        browser.screen(1200, 1400)
+        browser.visit(url)
+        browser.wait_for("document.querySelector('form button[type=submit]') !== null")
+        values = browser.run(
+            f"Object.fromEntries({json.dumps(FIELDS)}.map(name =>"
+            ' [name, document.querySelector(`[name="${name}"]`)?.value]))'
+        )
+        assert values == {"plan": str(plan), "rate": "0", "timeScale": "1", "seed": "1"}
+        assert "no host attribute" not in browser.run("document.body.innerText")
+        if folder := os.environ.get("PROOFLOAD_SCREENSHOTS"):
+            browser.picture(Path(folder) / "web-ui.png")
+        browser.run(f"{_TYPE}('timeScale', '0.5')")
+        browser.run(f"{_TYPE}('seed', '42')")
+        browser.run("document.querySelector('form button[type=submit]').click()")
+        _wait_until(lambda: _finished(runs, 1), 40)
+        browser.visit(url + "/report")
+        assert "PASS" in browser.run("document.querySelector('h1, header, main').innerText + document.title")
+        assert browser.complaints == []
+    record = RunRecord.read(_finished(runs, 1)[0])
+    assert (record.seed, record.time_scale) == (42, 0.5)
+
+
+def test_two_runs_in_one_process_have_a_folder_each_and_the_form_decides(url: str, plan: Path, runs: Path) -> None:
+    assert _status(url + "/report") == 404
+    for count, seed in ((1, "7"), (2, "8")):
+        answer = _post(url + "/swarm", plan=str(plan), rate="30", time_scale="0.5", seed=seed, host="as planned")
+        assert answer["success"], answer
+        _wait_until(lambda wanted=count: _finished(runs, wanted), 40)
+    records = [RunRecord.read(folder) for folder in _finished(runs, 2)]
+
+    assert [record.seed for record in records] == [7, 8]
+    assert {record.time_scale for record in records} == {0.5}
+    # 30 RPS for half of three seconds
+    assert [sum(phase.scheduled.values()) for record in records for phase in record.phases] == [45, 45]
+
+
+def test_the_stop_button_ends_a_run_that_says_so(url: str, tmp_path: Path, runs: Path) -> None:
+    other = tmp_path / "long"
+    other.mkdir()
+    long = plan_file(other, phases=[{"name": "long", "rate": 20, "duration": "60s"}])
+    _post(url + "/swarm", plan=str(long), rate="0", time_scale="1", seed="1", host="")
+    _wait_until(lambda: any(file.stat().st_size for file in runs.glob("*/samples-0.arrow")), 20)
+    _post(url + "/stop")
+    (folder,) = _finished(runs, 1)
+
+    verdict = json.loads((folder / "report" / "verdict.json").read_text())
+    assert verdict["verdict"] == "INVALID"
+    assert verdict["phases"][0]["accounting"]["lost"] == 0
+    assert any("stopped" in note or "interrupted" in note for note in verdict["notes"])
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"plan": "plans/no-such.yaml"}, "does not exist"),
+        ({"rate": "many"}, "--rate must be a number, got 'many'"),
+        ({"rate": "-1"}, "--rate must be 0 (as planned) or up to 1000000, got -1"),
+        ({"time_scale": "0"}, "--time-scale must be > 0"),
+        ({"seed": "-3"}, "--seed must be a whole number"),
+        ({"host": "http://example.com"}, "is not allowed"),
+    ],
+)
+def test_a_bad_form_is_refused_with_words_and_starts_nothing(
+    url: str, plan: Path, runs: Path, form: dict[str, str], words: str
+) -> None:
+    good = {"plan": str(plan), "rate": "0", "time_scale": "1", "seed": "1", "host": ""}
+    answer = _post(url + "/swarm", **(good | form))
+
+    assert answer["success"] is False
+    assert words in answer["message"]
+    assert list(runs.iterdir()) == []

@@ -1,0 +1,57 @@
+"""The live tallies at work, told as JSON. A process of its own: `samples.live` imports Locust, which patches all."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from dataclasses import asdict
+
+from locust.env import Environment
+
+from samples.live import LiveTallies, LocustStatistics
+from samples.sample import Outcome, Protocol, Sample
+from tests.samples.records import bare
+
+
+def tallied(samples: list[Sample], moments: list[float]) -> list[dict[str, float | None]]:
+    tallies = LiveTallies()
+    told, waiting = [], sorted(samples, key=lambda sample: sample.done_s)
+    for moment in moments:
+        while waiting and waiting[0].done_s <= moment:
+            tallies(waiting.pop(0))
+        told.append(asdict(tallies.snapshot(moment)))
+    return told
+
+
+def answered(done: float, latency: float, outcome: Outcome = Outcome.OK, **more: object) -> Sample:
+    return bare(done - latency, done_s=done, outcome=outcome, **more)
+
+
+def main() -> None:
+    told: dict[str, object] = {"nothing": tallied([], [0.0, 3.0])}
+    told["steady"] = tallied([answered(0.1 * n + 0.05, 0.02) for n in range(200)], [1.0, 5.0, 20.0, 24.0, 30.0])
+    told["p95"] = [
+        tallied([answered(1.0, 0.001 * (n + 1)) for n in random.Random(count).sample(range(count), count)], [2.0])
+        for count in (1, 2, 19, 20, 21, 100, 101)
+    ]
+    told["outcomes"] = tallied([answered(1.0, 0.5, outcome) for outcome in Outcome], [2.0])
+    pushed = answered(1.0, 0.5, Outcome.BAD_CONTENT, protocol=Protocol.WEBSOCKET)
+    told["websocket"] = tallied([pushed, answered(1.0, 0.5, protocol=Protocol.WEBSOCKET)], [2.0])
+
+    environment = Environment()
+    environment.create_local_runner()
+    fired: list[dict[str, object]] = []
+    environment.events.request.add_listener(lambda **of: fired.append(of | {"exception": str(of["exception"])}))
+    statistics = LocustStatistics(environment)
+    statistics(answered(2.0, 0.25, bytes_in=70))
+    statistics(answered(2.0, 0.5, Outcome.HTTP_ERROR, error="HTTP 503"))
+    statistics(answered(2.0, 0.5, protocol=Protocol.WEBSOCKET, message_type="run_update"))
+    told["fired"] = fired
+    entry = environment.stats.total
+    told["totals"] = {"requests": entry.num_requests, "failures": entry.num_failures}
+    json.dump(told, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

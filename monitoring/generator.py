@@ -9,6 +9,8 @@ from pathlib import Path
 from samples.sample import Reading
 
 _SOURCE = "generator"
+LATE_S = 0.005
+"""A tick that is later than this is kept by itself, so that a percentile over the whole run is exact above it."""
 _STATM = Path("/proc/self/statm")
 
 
@@ -44,7 +46,8 @@ class GeneratorHealth:
         """Yield the readings of each second, as soon as it is over; runs until `stop`.
 
         `cpu_cores` is over that second; `loop_lag_p99_ms` (nearest rank) and `loop_lag_max_ms` are over the
-        ticks that were due in it. A loop that stood still is late for every tick of that time, not for one.
+        `loop_ticks` that were due in it, and each tick that was late by more than `LATE_S` is a `loop_late_ms`. A
+        loop that stood still is late for every tick of that time, not for one.
         """
         begin, cpu = self._clock(), self._cpu_time()
         due, lags = begin + self._tick, list[float]()
@@ -60,15 +63,16 @@ class GeneratorHealth:
                 begin, cpu, lags = now, spent, []
 
     def _readings(self, now: float, lags: list[float], cores: float | None) -> list[Reading]:
-        values: dict[str, float | None] = {"cpu_cores": cores, "rss_bytes": self._rss()}
+        values: dict[str, float | None] = {"cpu_cores": cores, "rss_bytes": self._rss(), "loop_ticks": len(lags)}
         if lags:
             lags.sort()
             values["loop_lag_p99_ms"] = 1000 * lags[math.ceil(0.99 * len(lags)) - 1]
             values["loop_lag_max_ms"] = 1000 * lags[-1]
         values |= self._gauges()
+        late = [("loop_late_ms", 1000 * lag) for lag in lags if lag > LATE_S]
         return [
             Reading(now, _SOURCE, metric, float(value), self._worker)
-            for metric, value in values.items()
+            for metric, value in (*values.items(), *late)
             if value is not None
         ]
 

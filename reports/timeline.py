@@ -205,6 +205,8 @@ def _websocket(axis: Axis, rows: pd.DataFrame) -> list[Series]:
 
 def _resources(axis: Axis, readings: pd.DataFrame, interval_s: float) -> list[Series]:
     """Return one curve per source, metric and (when there are several) worker: means, and peaks when steps are long."""
+    # Single late ticks are for the health check; their seconds' p99 and maximum are the curves.
+    readings = readings[~readings["metric"].isin(("loop_ticks", "loop_late_ms"))]
     frame = readings.assign(place=axis.places(numbers(readings, "t_s")))
     frame = frame[frame["place"] >= 0]
     several = {str(source): part["worker"].nunique() > 1 for source, part in frame.groupby("source", observed=True)}

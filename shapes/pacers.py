@@ -77,7 +77,7 @@ class PiecewiseLinear:
         """Return the rate at `t` seconds; at a jump, the rate after it."""
         i = self._segment_at(t)
         inside = min(max(t - self._starts[i], 0.0), self._segments[i].duration)
-        return float(self._first[i] + self._slope[i] * inside)
+        return max(float(self._first[i] + self._slope[i] * inside), 0.0)  # rounding, at the end of a ramp to 0
 
     def expected(self, t: float) -> float:
         """Return the integral of the rate from 0 to `t`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import http
 import json
+import os
 import sys
 import time
 from urllib.parse import parse_qs, urlsplit
@@ -72,6 +73,7 @@ async def main() -> None:
     async with serve(behave, "127.0.0.1", 0, process_request=admit, close_timeout=0.2) as server:
         print(json.dumps({"port": next(iter(server.sockets)).getsockname()[1]}), flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        os._exit(0)  # nobody waits for the connections that tests left open
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_a_run_is_started_in_the_form_and_ends_with_a_folder_and_a_report(url: s
         browser.run(f"{_TYPE}('timeScale', '0.5')")
         browser.run(f"{_TYPE}('seed', '42')")
         browser.run("document.querySelector('form button[type=submit]').click()")
-        _wait_until(lambda: _finished(runs, 1), 40)
+        _wait_until(lambda: _finished(runs, 1) and _status(url + "/report") == 200, 40)
         browser.visit(url + "/report")
         assert "PASS" in browser.run("document.querySelector('h1, header, main').innerText + document.title")
         assert browser.complaints == []

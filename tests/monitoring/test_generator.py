@@ -47,7 +47,19 @@ def watch(loop: Loop, seconds: int, **options: object) -> list[dict[str, float]]
 def test_a_loop_that_is_on_time_has_no_lag() -> None:
     first, second = watch(Loop({}), 2)
     assert first == second
-    assert first == {"cpu_cores": 0.25, "rss_bytes": 1000, "loop_lag_p99_ms": 0, "loop_lag_max_ms": 0}
+    assert first == {
+        "cpu_cores": 0.25,
+        "rss_bytes": 1000,
+        "loop_ticks": 8,
+        "loop_lag_p99_ms": 0,
+        "loop_lag_max_ms": 0,
+    }
+
+
+def test_each_late_tick_is_kept_by_itself() -> None:
+    loop = Loop({2: 0.0625, 4: 0.004})
+    readings = next(GeneratorHealth(loop.clock, loop.sleep, tick=TICK).watch())
+    assert [reading.value for reading in readings if reading.metric == "loop_late_ms"] == [62.5]
 
 
 def test_lag_is_the_time_from_the_intended_to_the_real_wake_up() -> None:

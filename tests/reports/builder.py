@@ -134,7 +134,7 @@ class RunBuilder:
             Reading(second + 0.5, "generator", metric, value, worker)
             for worker in sorted({sample.worker for sample in self._samples} or {"0"})
             for second in range(min(max(int(self.plan.duration), 1), 3600))
-            for metric, value in (("cpu_cores", 0.2), ("loop_lag_p99_ms", 1.0))
+            for metric, value in (("cpu_cores", 0.2), ("loop_lag_p99_ms", 1.0), ("loop_ticks", 50.0))
         ]
 
     def _run_record(self) -> RunRecord:

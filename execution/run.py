@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from random import Random
+from urllib.parse import urlsplit
 
 import gevent
 import gevent.event
@@ -17,6 +18,7 @@ from locust import stats
 from locust.env import Environment
 
 from execution import folder as run_folder
+from execution import preconditions
 from execution.children import Child, StartError
 from execution.console import Console
 from execution.faults import FaultTimeline
@@ -36,7 +38,7 @@ from scenarios.session import Clock, Session, token_of
 from shapes.arrivals import Schedule, schedule
 
 _WORKER = "0"
-_LEAD_S = 0.5
+_LEAD_S = 0.4
 """From the end of the preparation to the run's origin: time to spawn the first users."""
 _LEAD_PER_USER_S = 0.0005
 _COLLECT_EVERY = 100_000
@@ -119,6 +121,7 @@ class Run:
             if platform is not None:
                 ready = platform.ready()
                 self.session.host, pid = str(ready["url"]), int(ready["pid"])
+            self.record.preconditions = preconditions.check(self.session)
             for user_class in self._users:
                 user_class.warm_up(self.session)
             lead = _LEAD_S + _LEAD_PER_USER_S * self.users_wanted()
@@ -126,13 +129,12 @@ class Run:
             self.record.clock_origin, self.record.wall_origin = self.clock.origin, time.time() + lead
             self.record.host = self.session.host
             self.record.save(self.folder)
-            self._start_monitor(pid)
         except StartError as error:
             self.record.notes.append(str(error))
             self.record.ending = Ending.FAILED_TO_START
             self.over.set()
             return
-        self._greenlets.append(gevent.spawn(self._conduct))
+        self._greenlets += [gevent.spawn(self._start_monitor, pid), gevent.spawn(self._conduct)]
 
     def _start_platform(self) -> Child:
         child = Child("target", ["--port", "0", "--seed", str(self._options.seed)], self.folder / "target.log")
@@ -140,22 +142,33 @@ class Run:
         return child
 
     def _start_monitor(self, pid: int | None) -> None:
-        """Start the monitor process, and wait until it samples, so that there is a reading before the load."""
-        plan = self._options.plan
-        monitors, process = plan.monitors, plan.target.process
-        arguments = ["--folder", str(self.folder), "--origin", repr(self.clock.origin)]
-        arguments += ["--interval", str(monitors.interval)]
-        watched: list[str] = ["--host"] if monitors.host else []
-        if monitors.target and pid is not None:
-            watched += ["--target-pid", str(pid)]
-        elif monitors.target and process is not None and loopback(self.session.host):
-            field, value = next((k, v) for k, v in process.model_dump().items() if v is not None)
-            watched += [f"--target-{field}", str(value)]
+        """Start the monitor process; the users are spawned meanwhile, and it takes a reading before the load."""
+        watched = self._watched(pid)
         if not watched:
             return
+        interval = str(self._options.plan.monitors.interval)
+        arguments = ["--folder", str(self.folder), "--origin", repr(self.clock.origin), "--interval", interval]
         child = Child("monitoring", [*arguments, *watched], self.folder / "monitor.log")
         self._children.append(child)
-        child.ready()
+        problem = None
+        try:
+            child.ready()
+        except StartError as error:
+            problem = str(error)  # the load goes on; a criterion on resources will find no data, and say so
+        self.record.preconditions.append(preconditions.monitors(problem))
+
+    def _watched(self, pid: int | None) -> list[str]:
+        """Return the monitor's options for the machine and for the target's process, when that runs here."""
+        plan, host = self._options.plan, self.session.host
+        watched = ["--host"] if plan.monitors.host else []
+        if not plan.monitors.target or not loopback(host):
+            return watched
+        if pid is not None:
+            return [*watched, "--target-pid", str(pid)]
+        if plan.target.process is not None:
+            field, value = next((k, v) for k, v in plan.target.process.model_dump().items() if v is not None)
+            return [*watched, f"--target-{field}", str(value)]
+        return [*watched, "--target-port", str(urlsplit(host).port or 80)]
 
     # -- under way ------------------------------------------------------------------------------------------
 
@@ -278,6 +291,7 @@ class Run:
         if record.ending is Ending.RUNNING:
             record.ending = Ending.COMPLETED
         record.ended_s = ended
+        record.notes += [f"precondition failed: {p.name}: {p.found}" for p in record.preconditions if not p.held]
         record.phases = run_folder.phase_records(self.schedule.spans, self.session.dispatcher, self._stopped_at)
         if self.journal.lost:
             self.process.write_errors.append(f"{self.journal.lost} events could not be written")

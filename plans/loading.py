@@ -249,18 +249,23 @@ def _reference_problems(raw: object) -> list[Problem]:
         message = "has only WebSocketUser, which takes no arrivals: use users: in the phases or add a scenario"
         problems.append(Problem("", "mix", message))
     for index, criterion in enumerate(_list(raw.get("criteria"))):
-        if not isinstance(criterion, dict):
-            continue
-        for key, allowed in (("phase", names), ("scenario", scenarios)):
-            value = criterion.get(key)
-            # A value of another type is already reported as one.
-            if isinstance(value, str) and value not in allowed:
-                known = ", ".join(str(name) for name in allowed) or "none"
-                close = get_close_matches(value, [n for n in allowed if isinstance(n, str)], n=1)
-                hint = f"; did you mean '{close[0]}'?" if close else ""
-                message = f"must be one of the plan's ({known}), got '{value}'{hint}"
-                problems.append(Problem("", f"criteria[{index}].{key}", message))
+        if isinstance(criterion, dict):
+            problems += _unknown_name(f"criteria[{index}].phase", criterion.get("phase"), names)
+            problems += _unknown_name(f"criteria[{index}].scenario", criterion.get("scenario"), scenarios)
+    store = raw.get("store")
+    for name in store if isinstance(store, dict) else ():
+        problems += _unknown_name("store", name, names)
     return problems
+
+
+def _unknown_name(field: str, value: object, allowed: list[Any]) -> list[Problem]:
+    # A value of another type is already reported as one.
+    if not isinstance(value, str) or value in allowed:
+        return []
+    known = ", ".join(str(name) for name in allowed) or "none"
+    close = get_close_matches(value, [n for n in allowed if isinstance(n, str)], n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return [Problem("", field, f"must be one of the plan's ({known}), got '{value}'{hint}")]
 
 
 def _list(value: object) -> list[Any]:

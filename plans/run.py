@@ -43,6 +43,15 @@ class PhaseRecord(BaseModel):
     )
 
 
+class Precondition(BaseModel):
+    """Something that should hold before load begins, and what was found."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    held: bool
+    found: str
+
+
 class ProcessRecord(BaseModel):
     """One process that made load."""
 
@@ -73,6 +82,7 @@ class RunRecord(BaseModel):
     ended_s: float | None = None
     ending: Ending = Ending.RUNNING
     notes: list[str] = Field(default_factory=list, description="what a reader of the report must know")
+    preconditions: list[Precondition] = Field(default_factory=list, description="as found before the load")
     phases: list[PhaseRecord] = Field(default_factory=list)
     processes: list[ProcessRecord] = Field(default_factory=list)
     command: list[str] = Field(default_factory=list)

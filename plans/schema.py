@@ -55,6 +55,7 @@ class Target(Frozen):
         pattern="^[A-Za-z_][A-Za-z0-9_]*$",
         description="environment variable that holds the bearer token",
     )
+    health: str = Field("/health", pattern=r"^/\S*$", description="path that tells whether the service is well")
     process: Process | None = None
     prometheus: str | None = None
 
@@ -183,6 +184,9 @@ class Monitors(Frozen):
     target: bool = True
 
 
+BaselineName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
 class Plan(Frozen):
     """Everything about a run but its seed, time scale and machine."""
 
@@ -211,6 +215,9 @@ class Plan(Frozen):
     )
     mix: Mix
     phases: tuple[Phase, ...] = Field(min_length=1)
+    store: dict[str, BaselineName] = Field(
+        default_factory=dict, description="phase: name under which its figures are kept for later comparison"
+    )
     criteria: tuple[Criterion, ...] = ()
     limits: RequestLimits = RequestLimits()
     pool: Pool = Pool()

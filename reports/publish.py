@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.analysis import Analysis
+from reports.baselines import baselines
 from reports.exports import metrics_csv, verdict_json
 from reports.junit import junit_xml
 from reports.markdown import summary_md
@@ -49,7 +50,8 @@ def publish(analysis: Analysis, folder: Path) -> list[Unwritten]:
     except OSError as error:
         return [Unwritten(report, _reason(error))]
     failed = []
-    for name, make in FORMS.items():
+    kept = {name: _already(content) for name, content in baselines(analysis)}
+    for name, make in (kept | FORMS).items():
         path = report / name
         try:
             _write(path, make(analysis))
@@ -60,6 +62,10 @@ def publish(analysis: Analysis, folder: Path) -> list[Unwritten]:
             failed.append(Unwritten(path, f"a defect of Proofload: {type(error).__name__}: {error}"))
             _remove(path)
     return failed
+
+
+def _already(content: bytes) -> Callable[[Analysis], bytes]:
+    return lambda _: content
 
 
 def _remove(path: Path) -> None:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from plans.metrics import METRICS
-from plans.run import Ending, RunRecord
+from plans.run import Ending, Precondition, RunRecord
 from reports import figures
 from reports.analysis import Analysis, GroupResult, Measured, PhaseResult
 from reports.charts import chart_data, charts
@@ -137,8 +137,13 @@ def traceability(run: RunRecord) -> list[tuple[str, str | tuple[str, ...] | None
         ("Success criteria", plan.success_criteria),
         ("Environment", plan.environment),
         ("Preconditions", plan.preconditions),
+        ("Found before the load", tuple(_found(p) for p in run.preconditions)),
         ("Tags", plan.tags),
     ]
+
+
+def _found(precondition: Precondition) -> str:
+    return f"{precondition.name}: {'held' if precondition.held else 'FAILED'} ({precondition.found})"
 
 
 def plan_yaml(run: RunRecord) -> str:

@@ -207,3 +207,24 @@ def test_poisson_arrivals_are_poisson_as_the_server_sees_them(tmp_path: Path) ->
     assert low < dispersion < high
     gaps = [b - a for a, b in itertools.pairwise(seen)]
     assert stats.kstest(gaps, "expon", args=(0, sum(gaps) / len(gaps))).pvalue > 0.001
+
+
+def test_preconditions_are_checked_before_the_load_and_a_failed_one_is_named(tmp_path: Path) -> None:
+    good = certify(plan_file(tmp_path))
+    assert {p.name for p in good.record.preconditions} == {"service healthy", "machine at rest", "monitors collecting"}
+    assert all(p.held for p in good.record.preconditions if p.name != "machine at rest")
+    with serving() as host:
+        port = host.rsplit(":", 1)[1]
+    dead = certify(plan_file(tmp_path), f"--host=http://127.0.0.1:{port}")
+    assert any("service healthy" in note and "refused" in note for note in dead.verdict["notes"])
+
+
+def test_the_figures_of_a_phase_are_kept_under_the_name_that_the_plan_gives_it(tmp_path: Path) -> None:
+    phases = [{"name": "low", "rate": 10, "duration": "2s"}, {"name": "high", "rate": 20, "duration": "2s"}]
+    run = certify(plan_file(tmp_path, phases=phases, store={"low": "my_baseline"}))
+
+    kept = json.loads((run.folder / "report" / "baseline-my_baseline.json").read_text())
+    assert (kept["name"], kept["phase"], kept["verdict"]) == ("my_baseline", "low", "PASS")
+    assert kept["metrics"]["offered_rps"]["value"] == 10
+    of_phase = run.verdict["phases"][0]["metrics"]["latency_p95_ms"]["value"]
+    assert kept["metrics"]["latency_p95_ms"]["value"] == of_phase

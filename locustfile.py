@@ -3,12 +3,16 @@
 Locust finds the user classes and the shape in this module's namespace; everything else is wired up in `init`.
 """
 
+import os
+import sys
+
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from execution.conductor import Conductor
-from execution.options import add_arguments
+from execution.conductor import Conductor, exit_usage
+from execution.options import add_arguments, refuse_distributed
+from plans.problems import PlanError
 from scenarios.crud import EvaluationRunUser, HighVolumeUser, ReadOnlyUser
 from scenarios.inference import ChatUser
 from scenarios.websocket import WebSocketUser
@@ -23,6 +27,10 @@ globals().update({profile.__name__: profile for profile in PROFILES})
 
 @events.init_command_line_parser.add_listener
 def _add_arguments(parser: LocustArgumentParser) -> None:
+    try:
+        refuse_distributed(sys.argv[1:], os.environ)
+    except PlanError as error:
+        exit_usage(error.problems)
     add_arguments(parser)
 
 

@@ -80,8 +80,7 @@ def _plain_locust(host: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         locustfile, result = Path(scratch) / "plain.py", Path(scratch) / "latencies.json"
         locustfile.write_text(_PLAIN_LOCUST.replace("RESULT", repr(str(result))))
         subprocess.run(
-            [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--host", host]
-            + ["-u", str(_RATE), "-r", str(_RATE), "-t", f"{_SECONDS}s", "--stop-timeout", "10", "--only-summary"],
+            [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--host", host, "-u", str(_RATE), "-r", str(_RATE), "-t", f"{_SECONDS}s", "--stop-timeout", "10", "--only-summary"],
             env=ENVIRONMENT,
             cwd=scratch,
             check=False,

@@ -10,7 +10,6 @@ import gevent
 import gevent.event
 from locust import User
 from locust.env import Environment
-from locust.runners import LocalRunner
 
 from execution import children, options, web
 from execution.run import Run
@@ -26,6 +25,13 @@ EXIT_INVALID = 3
 _log = logging.getLogger("proofload")
 
 
+def exit_usage(problems: list[Problem]) -> NoReturn:
+    """End the process with exit code 2 and the problems in words."""
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    raise SystemExit(EXIT_USAGE)
+
+
 class Conductor:
     """Conducts the runs of one Locust process, one after the other; headless there is just one."""
 
@@ -39,7 +45,6 @@ class Conductor:
         self._begun = gevent.event.Event()
         self._idle = gevent.event.Event()
         self._idle.set()
-        self._refuse_distributed()
         given = environment.parsed_options
         self._or_exit()
         PlanShape.driver = self
@@ -136,29 +141,19 @@ class Conductor:
 
     # -- set-up ---------------------------------------------------------------------------------------------
 
-    def _refuse_distributed(self) -> None:
-        if not isinstance(self._environment.runner, LocalRunner):
-            self._exit([Problem("command line", "--master/--worker/--processes", "are not supported yet")])
-
     def _or_exit(self, phases: tuple[Phase, ...] | None = None) -> options.Options:
         given = self._environment.parsed_options
         assert given is not None  # Locust parses its command line before it fires init
         try:
             return options.resolve(given, phases)
         except PlanError as error:
-            self._exit(error.problems)
-
-    @staticmethod
-    def _exit(problems: list[Problem]) -> NoReturn:
-        for problem in problems:
-            print(problem, file=sys.stderr)
-        raise SystemExit(EXIT_USAGE)
+            exit_usage(error.problems)
 
     def _classes(self, plan: Plan) -> list[type[LoadUser]]:
         """Return the plan's user classes. Ends the process when Locust was told to leave one of them out."""
         known = {cls.__name__: cls for cls in self._environment.user_classes if issubclass(cls, LoadUser)}
         if missing := [name for name in plan.mix.names() if name not in known]:
-            self._exit(
+            exit_usage(
                 [Problem("command line", "user classes", f"must include {', '.join(missing)}, as the plan asks")]
             )
         return [known[name] for name in plan.mix.names()]

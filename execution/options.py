@@ -3,6 +3,7 @@
 import math
 import os
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,24 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     add("allow-host", str, "", "further hosts that load may go to, separated by commas", form=False)
     add("runs", str, str(ROOT / "runs"), "folder that run folders are made in", form=False)
     add("run-file", str, "", "file that the path of the finished run's folder is written to", form=False)
+
+
+_DISTRIBUTED = {
+    "--master": "LOCUST_MODE_MASTER",
+    "--worker": "LOCUST_MODE_WORKER",
+    "--processes": "LOCUST_PROCESSES",
+}
+
+
+def refuse_distributed(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Raise PlanError when Locust is asked for master or workers, whose samples would not come together yet.
+
+    It has to be done before Locust parses: a worker waits for its master before it says anything else.
+    """
+    asked = [name for name, variable in _DISTRIBUTED.items() if environ.get(variable)]
+    asked += [name for name in _DISTRIBUTED if any(a == name or a.startswith(f"{name}=") for a in arguments)]
+    if asked:
+        raise PlanError([_option(asked[0], "is not supported yet: run one process (docs/distributed.md)")])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""Bad plans, options and files: exit code 2, words that name the spot, and not one request."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.execution.harness import ENVIRONMENT, ROOT, certify, plan_file, serving
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--time-scale=0"], "--time-scale must be > 0 and <= 100, got 0"),
+        (["--time-scale=nan"], "--time-scale must be > 0"),
+        (["--time-scale=fast"], "--time-scale"),
+        (["--rate=-5"], "--rate must be 0 (as planned) or up to 1000000, got -5"),
+        (["--rate=lots"], "--rate"),
+        (["--seed=-1"], "--seed must be a whole number"),
+        (["--seed=1.5"], "--seed"),
+        (["--host=example.com"], "--host must be a URL"),
+        (["--host=http://example.com"], "add 'example.com' to target.allow or --allow-host"),
+        (["--host=http://user:pw@127.0.0.1"], "must not hold credentials"),
+        (["--allow-host=*.example.com", "--host=http://example.org"], "is not allowed"),
+        (["--runs=/proc/no-such/place"], "--runs must be a folder that can be made"),
+        (["--speed=9"], "unrecognized arguments: --speed=9"),
+    ],
+)
+def test_a_bad_option_is_refused(tmp_path: Path, options: list[str], words: str) -> None:
+    run = certify(plan_file(tmp_path), *options)
+
+    assert run.code == 2, run.out
+    assert words in run.err
+    assert "Traceback" not in run.err
+    assert not list((tmp_path / "runs").glob("*/run.json"))
+
+
+def test_a_bad_plan_among_good_ones_keeps_all_of_them_from_starting(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with serving("--log", str(log)) as host:
+        good = plan_file(tmp_path)
+        bad = tmp_path / "bad.yaml"
+        bad.write_text("id: BAD\ntitle: bad\nmix: {ChatUser: {}}\nphases: [{name: a, rate: -5, duration: 1s}]\n")
+        run = certify(good, str(bad), f"--host={host}")
+
+    assert run.code == 2
+    assert "bad.yaml: phases[0].rate must be" in run.err
+    assert "-5" in run.err
+    assert log.read_text() == "", "a request was sent"
+
+
+@pytest.mark.parametrize("options", [["--master"], ["--worker"], ["--processes=2"]])
+def test_distributed_runs_are_refused_until_their_figures_are_right(tmp_path: Path, options: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless", *options, f"--plan={plan_file(tmp_path)}", f"--runs={tmp_path / 'runs'}"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "not supported yet" in done.stderr
+
+
+def test_a_plan_that_leaves_out_a_user_class_of_its_mix_is_refused(tmp_path: Path) -> None:
+    plan = plan_file(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless", f"--plan={plan}", f"--runs={tmp_path / 'runs'}", "ChatUser"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "must include EvaluationRunUser" in done.stderr

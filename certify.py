@@ -91,13 +91,10 @@ class Runner:
         self._stopped = False
 
     def run_all(self, plans: Sequence[Path]) -> list[Certified]:
-        """Run the plans in order; those after an interruption are not run and count as bad usage does not."""
+        """Run the plans in order; those after an interruption are not run, and count as INVALID."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        results: list[Certified] = []
-        for plan in plans:
-            results.append(Certified(plan, 3, None) if self._stopped else self._run(plan))
-        return results
+        return [self._run(plan) for plan in plans]
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stopped = True
@@ -105,6 +102,8 @@ class Runner:
             self._process.terminate()
 
     def _run(self, plan: Path) -> Certified:
+        if self._stopped:
+            return Certified(plan, Verdict.INVALID.exit_code, None)
         with tempfile.TemporaryDirectory() as scratch:
             run_file = Path(scratch) / "run"
             command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless"]

@@ -79,8 +79,10 @@ def _plain_locust(host: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     with tempfile.TemporaryDirectory() as scratch:
         locustfile, result = Path(scratch) / "plain.py", Path(scratch) / "latencies.json"
         locustfile.write_text(_PLAIN_LOCUST.replace("RESULT", repr(str(result))))
+        command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--host", host]
+        command += ["-u", str(_RATE), "-r", str(_RATE), "-t", f"{_SECONDS}s", "--stop-timeout", "10", "--only-summary"]
         subprocess.run(
-            [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--host", host, "-u", str(_RATE), "-r", str(_RATE), "-t", f"{_SECONDS}s", "--stop-timeout", "10", "--only-summary"],
+            command,
             env=ENVIRONMENT,
             cwd=scratch,
             check=False,

@@ -24,9 +24,12 @@ def extend(web_ui: WebUI, environment: Environment, last_report: Callable[[], Pa
             return _refusal(environment, "choose a shape class: PlanShape runs the plan's own phases")
         asked = Namespace(**(vars(environment.parsed_options) | request.form.to_dict()))
         try:
-            options.resolve(asked)
+            mix = options.resolve(asked).plan.mix
         except PlanError as error:
             return _refusal(environment, str(error))
+        picked = request.form.getlist("user_classes")
+        if picked and (missing := set(mix.names()) - set(picked)):
+            return _refusal(environment, f"pick {', '.join(sorted(missing))} too: the plan's mix asks for it")
         return None
 
     def report() -> Response:

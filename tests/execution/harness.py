@@ -19,6 +19,7 @@ from samples.segments import SAMPLE_SCHEMA, read_table, sample_files
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
 LIMIT_S = 120
+LOCUST = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py")]
 
 
 @dataclass(frozen=True, slots=True)

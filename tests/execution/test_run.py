@@ -12,9 +12,7 @@ import pytest
 from scipy import stats
 
 from plans.run import Ending
-from tests.execution.harness import ENVIRONMENT, ROOT, certify, plan_file, serving
-
-LOCUST = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py")]
+from tests.execution.harness import ENVIRONMENT, LOCUST, ROOT, certify, plan_file, serving
 
 MIXED = {
     "mix": {

@@ -1,12 +1,11 @@
 """Bad plans, options and files: exit code 2, words that name the spot, and not one request."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.execution.harness import ENVIRONMENT, ROOT, certify, plan_file, serving
+from tests.execution.harness import ENVIRONMENT, LOCUST, certify, plan_file, serving
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def test_a_bad_plan_among_good_ones_keeps_all_of_them_from_starting(tmp_path: Pa
 @pytest.mark.parametrize("options", [["--master"], ["--worker"], ["--processes=2"]])
 def test_distributed_runs_are_refused_until_their_figures_are_right(tmp_path: Path, options: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless", *options, f"--plan={plan_file(tmp_path)}", f"--runs={tmp_path / 'runs'}"],
+        [*LOCUST, "--headless", *options, f"--plan={plan_file(tmp_path)}", f"--runs={tmp_path / 'runs'}"],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -68,7 +67,7 @@ def test_distributed_runs_are_refused_until_their_figures_are_right(tmp_path: Pa
 def test_a_plan_that_leaves_out_a_user_class_of_its_mix_is_refused(tmp_path: Path) -> None:
     plan = plan_file(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless", f"--plan={plan}", f"--runs={tmp_path / 'runs'}", "ChatUser"],
+        [*LOCUST, "--headless", f"--plan={plan}", f"--runs={tmp_path / 'runs'}", "ChatUser"],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,

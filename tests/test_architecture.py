@@ -23,7 +23,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         {"plans", "shapes", "scenarios", "samples", "clients", "monitoring", "locust", "gevent", "pydantic"}
     ),
     "reports": frozenset({"plans", "samples", "numpy", "pandas", "pydantic"}),
-    "locustfile.py": frozenset({"execution", "scenarios", "shapes", "locust"}),
+    "locustfile.py": frozenset({"plans", "execution", "scenarios", "shapes", "locust"}),
     "certify.py": frozenset({"plans", "reports"}),
 }
 """What the modules of a folder may import, beside the folder itself and the standard library."""

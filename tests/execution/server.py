@@ -1,11 +1,13 @@
 """A small HTTP server whose behaviour is known exactly: `python -m tests.execution.server --delay 0 ...`.
 
 It answers every request with an empty list, logs the moment at which each request arrived, and can stall: from
-`--stall-at` seconds after the first request on, nothing is answered for `--stall-for` seconds.
+`--stall-at` seconds after the first request of the load on, nothing is answered for `--stall-for` seconds. The load
+is what comes after the questions that a run asks beforehand: /health, and the long list of a warm-up.
 """
 
 import argparse
 import asyncio
+import json
 import sys
 import threading
 import time
@@ -29,8 +31,12 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
-        self._server.arrivals.append(time.monotonic())
+        self._now = time.monotonic()
         self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        beforehand = url.startswith(b"/health") or b"limit=100" in url
+        (self._server.beforehand if beforehand else self._server.arrivals).append(self._now)
 
     def on_message_complete(self) -> None:
         wait = self._server.wait()
@@ -50,10 +56,11 @@ class Server:
     def __init__(self, delay: float, stall_at: float, stall_for: float) -> None:
         self.delay, self.stall_at, self.stall_for = delay, stall_at, stall_for
         self.arrivals: list[float] = []
+        self.beforehand: list[float] = []
 
     def wait(self) -> float:
         """Return how many seconds an answer is held back."""
-        now = time.monotonic() - self.arrivals[0]
+        now = time.monotonic() - self.arrivals[0] if self.arrivals else -1.0
         in_stall = self.stall_for and self.stall_at <= now < self.stall_at + self.stall_for
         return self.stall_at + self.stall_for - now if in_stall else self.delay
 
@@ -68,7 +75,8 @@ async def serve(options: argparse.Namespace) -> None:
     threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(end.set)), daemon=True).start()
     await end.wait()
     if options.log:
-        options.log.write_text("\n".join(map(repr, server.arrivals)))
+        log = {"load": server.arrivals, "beforehand": server.beforehand}
+        options.log.write_text(json.dumps(log), encoding="utf-8")
 
 
 if __name__ == "__main__":

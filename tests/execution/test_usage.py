@@ -1,5 +1,6 @@
 """Bad plans, options and files: exit code 2, words that name the spot, and not one request."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_a_bad_plan_among_good_ones_keeps_all_of_them_from_starting(tmp_path: Pa
     assert run.code == 2
     assert "bad.yaml: phases[0].rate must be" in run.err
     assert "-5" in run.err
-    assert log.read_text() == "", "a request was sent"
+    assert json.loads(log.read_text()) == {"load": [], "beforehand": []}, "a request was sent"
 
 
 @pytest.mark.parametrize("options", [["--master"], ["--worker"], ["--processes=2"]])

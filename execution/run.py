@@ -197,7 +197,6 @@ class Run:
             self.record.ending = Ending.INTERRUPTED
             raise
         finally:
-            gc.unfreeze()
             self.over.set()
 
     def _spawn_watchers(self) -> None:
@@ -272,6 +271,7 @@ class Run:
         self._closed = True
         gevent.killall(self._greenlets)
         ended = self.clock()
+        gc.unfreeze()  # not before: the next collection walks everything, and nothing may be in flight then
         steps: list[Callable[[], None]] = [
             self.storage.close,
             lambda: self._complete_record(ended),

@@ -100,7 +100,8 @@ class WebSocketUser(LoadUser):
             except ConnectionLost as error:
                 self._record_loss(connection, str(error))
                 return
-            if received is not None:
+            # What comes after the end of the last phase belongs to no phase.
+            if received is not None and not self.session.stopping.is_set():
                 self._record_message(*received)
 
     def _record_loss(self, connection: Connection, why: str) -> None:

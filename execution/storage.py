@@ -8,7 +8,7 @@ import gevent.event
 from plans.run import ProcessRecord
 from samples.recorder import Recorder
 from samples.sample import Reading, Sample
-from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter
+from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter, leave_pandas_out
 
 _INTERVAL_S = 1.0
 _HELD_BACK = 1_000_000
@@ -20,6 +20,7 @@ class Storage:
 
     def __init__(self, folder: Path, recorder: Recorder, process: ProcessRecord) -> None:
         self._recorder, self._process = recorder, process
+        leave_pandas_out()
         self._samples = SegmentWriter(folder / f"samples-{recorder.worker}.arrow", SAMPLE_SCHEMA)
         self._readings = SegmentWriter(folder / f"resources-generator-{recorder.worker}.arrow", READING_SCHEMA)
         self._held: list[Sample] = []

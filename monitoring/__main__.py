@@ -21,7 +21,7 @@ from monitoring.lookup import ByName, ByPid, ByPort, Lookup
 from monitoring.process import TargetProbe
 from monitoring.sampler import Probe, Sampler, segment_path
 from samples.journal import Event, EventKind, Journal
-from samples.segments import READING_SCHEMA, SegmentWriter
+from samples.segments import READING_SCHEMA, SegmentWriter, leave_pandas_out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     target = TargetProbe(options.lookup, clock, journal) if options.lookup is not None else None
     probes: list[Probe] = [HostProbe(clock)] if options.host else []
     probes += [target] if target is not None else []
+    leave_pandas_out()
     writer = SegmentWriter(segment_path(options.folder), READING_SCHEMA)
     sampler = Sampler(probes, writer, options.interval, clock, stop.wait)
     sampler.sample()

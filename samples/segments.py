@@ -6,11 +6,13 @@ run gets every batch but, at worst, the one that was being written.
 
 import io
 import os
+import sys
 import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from enum import StrEnum
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +44,28 @@ def schema_of(record: type) -> pa.Schema:
 
 SAMPLE_SCHEMA = schema_of(Sample)
 READING_SCHEMA = schema_of(Reading)
+
+
+class _NoPandas(MetaPathFinder):
+    """Makes an import of pandas fail."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ImportError("pandas is left out of this process")
+
+
+def leave_pandas_out() -> None:
+    """Keep Arrow from importing pandas in this process, which writes segments and reads none.
+
+    On its first array Arrow looks for pandas, once: 0.4 s in which a load generator sends nothing, and 50 MB.
+    Whoever imports pandas in the same process later still can.
+    """
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        pa.array([0.0])
+    finally:
+        sys.meta_path.remove(finder)
 
 
 class SegmentWriter:

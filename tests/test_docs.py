@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -46,8 +47,8 @@ SECTIONS = {
     "Operations": "Operations",
     "WebSocketMix": "WebSocketUser",
     "Phase": "Phase",
-    "Levels": "Shapes and levels",
-    "Think": "Shapes and levels",
+    "Levels": "Levels",
+    "Think": "Think time",
     "Criterion": "Criterion",
     "RequestLimits": "Limits",
     "Pool": "Pool",
@@ -66,9 +67,12 @@ def section(page: str, heading: str) -> str:
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """Return the rows of the tables in a text by their first cell, without its code marks."""
+    """Return the rows of the tables in a text by their first cell, without its code marks; the first of a name."""
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    return {row[0].strip("`"): row[1:] for row in cells}
+    found: dict[str, list[str]] = {}
+    for row in cells:
+        found.setdefault(row[0].strip("`"), row[1:])
+    return found
 
 
 def blocks(text: str, kind: str) -> Iterator[str]:
@@ -131,7 +135,7 @@ def test_every_scenario_of_a_mix_has_its_sections() -> None:
 
 
 def test_every_shape_is_documented_with_its_levels() -> None:
-    documented = rows(section("plans.md", "Shapes and levels"))
+    documented = rows(section("plans.md", "Shapes"))
     for name, form in SHAPE_NAMES.items():
         row = documented[form.value]
         assert name == form.value or f"`{name}`" in row[0]
@@ -143,7 +147,7 @@ def test_every_fault_is_documented_with_its_parameters_and_defaults() -> None:
     for kind, parameters in PARAMETERS.items():
         said = documented[kind][0]
         for name, parameter in parameters.items():
-            default = "required" if parameter.default is None else f"{parameter.default}".removesuffix(".0")
+            default = "required" if parameter.default is None else str(parameter.default).removesuffix(".0")
             assert f"`{name}` ({default})" in said, f"{kind}: {name}"
         assert said.count("`") == 2 * len(parameters), f"{kind}: {said}"
 
@@ -229,6 +233,7 @@ def run_options() -> set[str]:
         and isinstance(node.func, ast.Name)
         and node.func.id == "add"
         and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
     }
 
 
@@ -284,9 +289,9 @@ def shell_lines() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), shell_lines())
 def test_a_command_on_a_page_is_one_that_exists(page: str, line: str) -> None:
     words = shlex.split(line)
-    files = [word for word in words if word.endswith((".py", ".yaml"))]
-    # Those that the tutorial tells its reader to write are not here.
-    assert all((ROOT / file).exists() for file in files if file != "plans/mine.yaml"), page
+    files = {word.removeprefix("PLAN=") for word in words if word.endswith((".py", ".yaml"))}
+    # What the tutorial tells its reader to write is not here.
+    assert [file for file in files - {"plans/mine.yaml"} if not (ROOT / file).exists()] == [], page
     if words[0] == "make":
         assert words[1] in make_targets()
     elif words[:2] == ["python", "-m"]:
@@ -333,6 +338,13 @@ def test_a_cheap_command_of_the_pages_works(words: tuple[str, ...]) -> None:
     done = run(sys.executable, *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout or "--check" in words
+
+
+def test_the_user_of_ones_own_is_a_locust_user() -> None:
+    """In a process of its own, because Locust patches the one that imports it."""
+    code = textwrap.dedent(next(blocks(BY_NAME["scenarios.md"], "python")))
+    done = run(sys.executable, "-c", f"{code}\nfrom locust import User\nassert issubclass(SearchUser, User)")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_first_command_of_the_readme_runs_as_a_short_rehearsal(tmp_path: Path) -> None:

@@ -69,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plans_in(path: Path) -> list[Path]:
-    return sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+    """Return the plans that a path names; in a folder, all but those under base/, which others extend."""
+    if not path.exists() and (ROOT / path).exists():
+        path = ROOT / path
+    if not path.is_dir():
+        return [path]
+    return sorted(plan for plan in path.rglob("*.yaml") if "base" not in plan.relative_to(path).parts)
 
 
 def _problems(plans: Sequence[Path]) -> list[Problem]:

@@ -1,6 +1,7 @@
 """The timeline of faults: switches the embedded platform's faults on and off while the load runs."""
 
 import json
+from collections.abc import Callable
 
 import gevent
 
@@ -12,10 +13,13 @@ from scenarios.session import Session
 
 
 class FaultTimeline:
-    """Keeps the plan's appointments with the platform's fault switch."""
+    """Keeps the plan's appointments with the platform's fault switch.
 
-    def __init__(self, session: Session, journal: Journal) -> None:
-        self._session, self._journal = session, journal
+    A fault that cannot be switched calls `refused` with the reason: a run without it would not be the planned one.
+    """
+
+    def __init__(self, session: Session, journal: Journal, refused: Callable[[str], None]) -> None:
+        self._session, self._journal, self._refused = session, journal, refused
 
     def run(self) -> None:
         """Switch every fault at its time; returns after the last switch."""
@@ -47,3 +51,5 @@ class FaultTimeline:
         except ClientError as error:
             kind, text = EventKind.WARNING, f"{text} did not get through: {error}"
         self._journal.add(Event(self._session.clock(), kind, text))
+        if kind is EventKind.WARNING:
+            self._refused(text)

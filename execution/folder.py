@@ -55,7 +55,9 @@ def _processor() -> str:
 
 def command() -> list[str]:
     """Return the command that can be typed to run this again."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+    name = Path(sys.argv[0]).name
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--run-file")]
+    return ["locust" if name == "__main__.py" else name, *arguments]
 
 
 def phase_records(spans: Iterable[PhaseSpan], dispatcher: Dispatcher, stopped_at: float) -> list[PhaseRecord]:

@@ -205,7 +205,7 @@ class Run:
         self._greenlets += [
             gevent.spawn(console.run),
             gevent.spawn(self._note_phases),
-            gevent.spawn(FaultTimeline(self.session, self.journal).run),
+            gevent.spawn(FaultTimeline(self.session, self.journal, refused=self.interrupt).run),
             gevent.spawn(self._watch_generator),
         ]
 
@@ -231,7 +231,7 @@ class Run:
         self.session.stopping.set()
         while (dispatcher.in_flight or dispatcher.waiting) and self.clock() < deadline:
             gevent.sleep(0.02)
-        dispatcher.drop_backlog("no user was free before the drain deadline")
+        dispatcher.give_up_waiting("before the drain deadline")
 
     def _drop(self, arrival: Arrival, reason: str) -> None:
         now = self.clock()

@@ -46,7 +46,7 @@ class Arriving(Frozen):
 class ChatMix(Arriving):
     """Options of `ChatUser`: OpenAI-compatible chat completions."""
 
-    prompts: str = Field("mixed", description="a class of prompts in data/prompts: simple, medium, complex or mixed")
+    prompts: Literal["simple", "medium", "complex", "mixed"] = Field("mixed", description="class of prompts")
     streaming: Ratio = Field(1.0, description="share of the requests that ask for a stream")
     max_tokens: int = Field(64, ge=1, le=1_000_000)
     temperature: float = Field(0.0, ge=0, le=2)
@@ -79,9 +79,6 @@ class WebSocketMix(Frozen):
     rate: float = Field(2.0, gt=0, le=1000, description="messages/s that each connection asks the server for")
     timeout: Duration = 10.0
     path: str = Field("/ws/evaluations", pattern="^/")
-
-
-ScenarioName = Literal["ChatUser", "EvaluationRunUser", "HighVolumeUser", "ReadOnlyUser", "WebSocketUser"]
 
 
 class Mix(Frozen):

@@ -14,10 +14,17 @@ SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
 
 _RATE_METRICS = {"throughput_rps", "goodput_rps", "offered_rps", "output_tokens_per_s", "input_tokens_per_s"}
-_TREND_METRICS = {"memory_growth", "memory_leak", "stable_utilisation"}
-
 SHORTEST_TREND_S = 60.0
 """Below this length a trend in memory or CPU is not told from chance, and the metric has no value."""
+
+_NEEDED_S = {
+    "memory_growth": SHORTEST_TREND_S,
+    "memory_leak": SHORTEST_TREND_S,
+    "stable_utilisation": SHORTEST_TREND_S,
+    "stability_score": 10.0,  # one window
+    "stable_performance": 10.0,
+    "recovery_s": 15.0,  # three windows of 5 seconds
+}
 
 
 class Ending(StrEnum):
@@ -112,7 +119,7 @@ class RunRecord(BaseModel):
 def scaled(plan: Plan, time_scale: float = 1.0, rate_scale: float = 1.0) -> Plan:
     """Return the plan with durations times `time_scale`, and open rates with their limits times `rate_scale`.
 
-    Limits on trends in a window that `time_scale` made too short to tell are turned into warnings: they
+    Limits whose phase `time_scale` made too short for the metric to have a value are turned into warnings: they
     belong to the full run, and a rehearsal should say something about the rest. Raises ValueError for a scale
     that is not > 0.
     """
@@ -135,7 +142,7 @@ def _scaled_criterion(criterion: Criterion, plan: Plan, time_scale: float, rate_
         changed = {key: getattr(criterion, key) * rate_scale for key in limits if getattr(criterion, key) is not None}
         return criterion.model_copy(update=changed)
     full = sum(phase.duration for phase in phases)
-    if criterion.metric in _TREND_METRICS and full * time_scale < SHORTEST_TREND_S <= full:
+    if full * time_scale < _NEEDED_S.get(criterion.metric, 0.0) <= full:
         return criterion.model_copy(update={"severity": Severity.WARN})
     return criterion
 

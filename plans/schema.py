@@ -179,7 +179,7 @@ class GeneratorLimits(Frozen):
 class Monitors(Frozen):
     """What is watched beside the load, once every `interval`."""
 
-    interval: Duration = 1.0
+    interval: Duration = Field(1.0, ge=0.05, le=3600)
     host: bool = True
     target: bool = True
 

@@ -169,6 +169,14 @@ class Dispatcher:
         self._stop_at = min(self._stop_at, self._clock())
         self.drop_backlog(RUN_STOPPED)
 
+    def give_up_waiting(self, when: str) -> None:
+        """Record every arrival that still waits as dropped for want of a user; `when` says at which deadline."""
+        self.drop_backlog(f"{self._shortage()}: no user was free {when}")
+
+    def _shortage(self) -> str:
+        """Return why no user is free: the plan allows no more of them, or they have not come up yet."""
+        return AT_MAXIMUM if self._pool_size >= self._pool.max_users else STILL_GROWING
+
     def drop_backlog(self, reason: str) -> None:
         """Record every arrival that still waits for a user as dropped."""
         for mine in self._classes.values():
@@ -248,8 +256,7 @@ class Dispatcher:
     def _expire(self, mine: _Class) -> None:
         now = self._clock()
         while mine.backlog and mine.backlog[0].due + self._pool.max_lag < now:
-            reason = AT_MAXIMUM if self._pool_size >= self._pool.max_users else STILL_GROWING
-            self._give_up(mine, mine.backlog.popleft(), reason)
+            self._give_up(mine, mine.backlog.popleft(), self._shortage())
 
     def _give_up(self, mine: _Class, arrival: Arrival, reason: str) -> None:
         if arrival.closed:

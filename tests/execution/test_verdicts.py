@@ -184,6 +184,35 @@ def test_a_pool_at_its_maximum_drops_arrivals_and_says_so(tmp_path: Path) -> Non
     assert {row["sent_s"] for row in dropped} == {None}
 
 
+def test_a_server_too_slow_for_the_whole_pool_is_a_failure_also_at_the_drain_deadline(tmp_path: Path) -> None:
+    run = certify(
+        plan_file(
+            tmp_path,
+            phases=[{"name": "only", "rate": 20, "duration": "4s"}],
+            faults=[{"kind": "latency", "params": {"ms": 4000}}],
+            pool={"max_users": 10, "max_lag": "10s", "drain": "1s"},
+        )
+    )
+
+    assert run.verdict["verdict"] == "FAIL", run.out
+    assert run.code == 1
+
+
+def test_a_fault_that_the_platform_refuses_makes_the_run_invalid(tmp_path: Path) -> None:
+    run = certify(
+        plan_file(
+            tmp_path,
+            phases=[{"name": "only", "rate": 20, "duration": "20s"}],
+            faults=[{"kind": "latency", "at": "1s", "params": {"milliseconds": 5}}],
+        )
+    )
+
+    assert run.code == 3, run.out
+    assert any("fault latency on was refused" in note for note in run.verdict["notes"])
+    assert run.record.ended_s is not None
+    assert run.record.ended_s < 10
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_readable_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
     plan = plan_file(tmp_path, phases=[{"name": "long", "rate": 20, "duration": "60s"}])

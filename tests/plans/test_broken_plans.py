@@ -214,7 +214,7 @@ TABLE = [
     ),
     (GOOD + "target: {process: 80}\n", "x.yaml: target.process must be a mapping, got 80"),
     (GOOD + "faults: [{kind: latency, at: -1}]\n", "x.yaml: faults[0].at must be >= 0, got -1"),
-    (GOOD + "faults: [{kind: Latency!}]\n", "x.yaml: faults[0].kind must be a word of small letters and underscores"),
+    (GOOD + "faults: [{kind: latncy}]\n", "x.yaml: faults[0].kind must be one of 'latency', 'stall', 'errors'"),
     (
         GOOD + "description: '${NOWHERE}'\n",
         "x.yaml: description needs the environment variable NOWHERE, which is not set",

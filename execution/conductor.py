@@ -61,9 +61,7 @@ class Conductor:
         chosen = self._or_exit(phases)
         notes = [] if phases is None else [f"the shape {phases[0].name} stands in place of the plan's phases"]
         if chosen.plan.target.prometheus is not None:
-            notes.append(
-                "target.prometheus is not read by this version: the server's own metrics are not in here"
-            )
+            notes.append("target.prometheus is not read by this version: the server's own metrics are not in here")
         self._set_user_classes(chosen.plan)
         self._run = Run(self._environment, chosen, self._classes(chosen.plan), notes)
         print(f"run {self._run.folder.name}: {chosen.plan.title} against {self._run.session.host}", flush=True)

@@ -95,7 +95,7 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
         problems.append(_option("--runs", f"must be a folder that can be written to, got {runs}"))
     plan, file = None, str(given.plan)
     try:
-        plan = load(_existing(file))
+        plan = load(existing(file))
         plan = plan.model_copy(update={"target": _target(plan, given)})
         plan = plan if phases is None else _with_phases(plan, phases)
     except PlanError as error:
@@ -134,8 +134,8 @@ def _number(given: Namespace, name: str, problems: list[Problem]) -> float:
         return 1.0
 
 
-def _existing(file: str) -> Path:
-    """Return the plan's path: as given, or under Proofload's own folder when Locust was started elsewhere."""
+def existing(file: str) -> Path:
+    """Return a file's path: as given, or under Proofload's own folder when Locust was started elsewhere."""
     path = Path(file)
     return ROOT / path if not path.exists() and (ROOT / path).exists() else path
 

@@ -1,10 +1,13 @@
 """Is everything as it should be before load begins? Each precondition is checked, and the failed ones are named."""
 
+import json
 import os
 
 from clients.errors import ClientError
 from clients.http import HttpClient
+from execution.options import existing
 from plans.run import Precondition
+from plans.schema import Plan
 from scenarios.session import Session
 
 _TIMEOUT_S = 5.0
@@ -12,7 +15,7 @@ _TIMEOUT_S = 5.0
 
 def check(session: Session) -> list[Precondition]:
     """Return what was found of the service and of this machine. A failed one is told, and the load decides."""
-    return [_service(session), _machine()]
+    return [_service(session), _machine(), *_baseline(session.plan)]
 
 
 def _service(session: Session) -> Precondition:
@@ -32,6 +35,17 @@ def _machine() -> Precondition:
         return Precondition(name=name, held=True, found="this system tells no load average")
     load = os.getloadavg()[0]
     return Precondition(name=name, held=load < cpus, found=f"load average {load:.2f} on {cpus} CPUs")
+
+
+def _baseline(plan: Plan) -> list[Precondition]:
+    if plan.baseline is None:
+        return []
+    name, file = "baseline known", existing(plan.baseline)
+    try:
+        figures = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return [Precondition(name=name, held=False, found=f"{plan.baseline} cannot be read: {error}")]
+    return [Precondition(name=name, held=bool(figures), found=f"{plan.baseline}: {len(figures)} entries")]
 
 
 def monitors(error: str | None) -> Precondition:

@@ -218,6 +218,9 @@ class Plan(Frozen):
     store: dict[str, BaselineName] = Field(
         default_factory=dict, description="phase: name under which its figures are kept for later comparison"
     )
+    baseline: str | None = Field(
+        None, min_length=1, description="JSON file of the figures that are known; asked for before the load"
+    )
     criteria: tuple[Criterion, ...] = ()
     limits: RequestLimits = RequestLimits()
     pool: Pool = Pool()

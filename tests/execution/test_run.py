@@ -213,8 +213,9 @@ def test_preconditions_are_checked_before_the_load_and_a_failed_one_is_named(tmp
     assert all(p.held for p in good.record.preconditions if p.name != "machine at rest")
     with serving() as host:
         port = host.rsplit(":", 1)[1]
-    dead = certify(plan_file(tmp_path), f"--host=http://127.0.0.1:{port}")
+    dead = certify(plan_file(tmp_path, baseline="no/such.json"), f"--host=http://127.0.0.1:{port}")
     assert any("service healthy" in note and "refused" in note for note in dead.verdict["notes"])
+    assert any("baseline known" in note and "no/such.json" in note for note in dead.verdict["notes"])
 
 
 def test_the_figures_of_a_phase_are_kept_under_the_name_that_the_plan_gives_it(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_nothing_measured_is_invalid(tmp_path: Path) -> None:
 
 
 def test_a_starved_generator_is_invalid_although_every_criterion_holds(tmp_path: Path) -> None:
-    plan = plan_file(tmp_path, phases=[{"name": "only", "rate": 20, "duration": "8s"}])
+    plan = plan_file(tmp_path, phases=[{"name": "only", "rate": 20, "duration": "8s"}], generator={})
     with subprocess.Popen(
         command(plan, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
     ) as process:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from benchmarks import analyzer, omission, platform, schedule
+from benchmarks import analyzer, clients, omission, platform, schedule
 from benchmarks.table import Table
 from execution.folder import machine, versions
 
 BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "schedule": schedule.measure,
     "omission": omission.measure,
+    "clients": clients.measure,
     "platform": platform.measure,
     "analyzer": analyzer.measure,
 }

@@ -11,7 +11,7 @@ import gevent
 import gevent.socket
 import httptools
 
-from clients.errors import BadResponse, ClientError, ConnectFailed, ConnectionLost, TimedOut
+from clients.errors import BadResponse, ConnectFailed, ConnectionLost, TimedOut
 from clients.tls import client_context
 
 _READ_SIZE = 65536
@@ -124,7 +124,8 @@ class _Connection:
             return True
         try:
             # Under TLS too: an end of the session, like anything else unasked for, shows on the socket beneath.
-            self.sock._sock.recv(1, gevent.socket.MSG_PEEK | gevent.socket.MSG_DONTWAIT)
+            # gevent's sockets never block by themselves; MSG_DONTWAIT, which says so, is not there on Windows.
+            self.sock._sock.recv(1, gevent.socket.MSG_PEEK)
         except BlockingIOError:
             return False
         except OSError:
@@ -238,9 +239,7 @@ class HttpClient:
         began = time.monotonic()
         try:
             self._connection = _Connection(self._host, self._port, self._tls)
-        except ClientError:
-            raise
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, UnicodeError) as error:  # a name that no DNS could hold is a UnicodeError
             raise ConnectFailed(_reason(error), response.sent) from error
         response.connect_ms = (time.monotonic() - began) * 1000
 

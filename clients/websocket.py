@@ -1,7 +1,6 @@
 """A WebSocket connection with stamps, over websocket-client and gevent's sockets."""
 
 import contextlib
-import ssl
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,11 @@ from clients.tls import client_context
 
 
 class Connection:
-    """An open WebSocket. `connect_ms`: TCP, TLS and upgrade; `opened`: `time.monotonic()` at its end."""
+    """An open WebSocket.
+
+    `began`, `opened`: `time.monotonic()` before TCP and after the upgrade; `connect_ms` is what lies between them.
+    `status` is the close code of the server, once it has closed with one.
+    """
 
     def __init__(self, base_url: str, path: str, headers: dict[str, str], timeout: float) -> None:
         """Connect. Raises ConnectFailed, TimedOut, or BadResponse with the status when the upgrade is refused."""
@@ -57,7 +60,7 @@ class Connection:
             raise TimedOut(f"no connection within {timeout:g} s", self.began) from None
         if isinstance(error, websocket.WebSocketBadStatusException):
             raise _refused(error.status_code, self.began) from None
-        if isinstance(error, OSError | ssl.SSLError):
+        if isinstance(error, OSError):
             raise ConnectFailed((error.strerror or str(error)).lower(), self.began) from None
         if isinstance(error, websocket.WebSocketException) and self._web_socket.getstatus() is not None:
             raise _refused(self._web_socket.getstatus(), self.began) from None  # a redirect
@@ -74,7 +77,7 @@ class Connection:
     def receive(self, timeout: float | None) -> tuple[float, str] | None:
         """Return (stamp, text) of the next message, or None when `timeout` seconds pass without one.
 
-        Raises ConnectionLost when the connection ends; `close_code` then tells the server's code, if it sent one.
+        Raises ConnectionLost when the connection ends; `status` then tells the server's close code, if it sent one.
         """
         self._web_socket.settimeout(timeout)
         try:

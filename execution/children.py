@@ -12,6 +12,8 @@ from execution.options import ROOT
 
 _READY_S = 30.0
 _STOP_S = 5.0
+_INVALID = 3
+_VERDICTS = (0, 1, _INVALID)
 
 
 class StartError(Exception):
@@ -64,5 +66,8 @@ class Child:
 
 
 def report(folder: Path) -> int:
-    """Make the report of a run in a process of its own, and return the verdict's exit code."""
-    return subprocess.run([sys.executable, "-m", "reports", str(folder)], cwd=ROOT, check=False).returncode
+    """Make the report of a run in a process of its own, and return the verdict's exit code; INVALID without one."""
+    # In a session of its own: a Ctrl-C that is pressed now must not cost the verdict.
+    command = [sys.executable, "-m", "reports", str(folder)]
+    code = subprocess.run(command, cwd=ROOT, check=False, start_new_session=True).returncode
+    return code if code in _VERDICTS else _INVALID

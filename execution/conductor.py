@@ -22,8 +22,6 @@ from shapes.profiles import PlanShape, Tick
 EXIT_USAGE = 2
 EXIT_INVALID = 3
 
-_log = logging.getLogger("proofload")
-
 
 def exit_usage(problems: list[Problem]) -> NoReturn:
     """End the process with exit code 2 and the problems in words."""
@@ -58,15 +56,29 @@ class Conductor:
         """Start a run, with these phases in place of the plan's when there are any."""
         self._begun.clear()
         self._idle.clear()
+        self._exit_code = EXIT_INVALID
+        try:
+            self._run = self._prepared(phases)
+        except BaseException:
+            self._idle.set()  # there is no run whose end could be waited for
+            raise
+        finally:
+            self._begun.set()
+        gevent.spawn(self._stop_when_over, self._run)
+
+    def _prepared(self, phases: tuple[Phase, ...] | None) -> Run:
         chosen = self._or_exit(phases)
         notes = [] if phases is None else [f"the shape {phases[0].name} stands in place of the plan's phases"]
         if chosen.plan.target.prometheus is not None:
             notes.append("target.prometheus is not read by this version: the server's own metrics are not in here")
         self._set_user_classes(chosen.plan)
-        self._run = Run(self._environment, chosen, self._classes(chosen.plan), notes)
-        print(f"run {self._run.folder.name}: {chosen.plan.title} against {self._run.session.host}", flush=True)
-        self._begun.set()
-        gevent.spawn(self._stop_when_over, self._run)
+        run = Run(self._environment, chosen, self._classes(chosen.plan), notes)
+        print(f"run {run.folder.name}: {chosen.plan.title} against {run.session.host}", flush=True)
+        return run
+
+    @property
+    def _preparing(self) -> bool:
+        return not (self._begun.is_set() or self._idle.is_set())
 
     def tick(self) -> Tick | None:
         """Return how many users there must be now, or None when there is no run."""
@@ -101,7 +113,9 @@ class Conductor:
 
     def _on_terminate(self) -> None:
         """SIGTERM: end at once and in order. Locust itself listens to it only after a headless run."""
-        if self._run is not None:
+        if self._preparing:
+            gevent.kill(self._main, KeyboardInterrupt)
+        elif self._run is not None:
             self._run.interrupt("interrupted by SIGTERM")
             self._run.over.set()
 
@@ -120,13 +134,15 @@ class Conductor:
         run, self._run = self._run, None
         if run is None:
             return
-        folder = run.close()
-        self._last_report = folder / "report" / "report.html"
-        self._exit_code = children.report(folder)
-        run_file = getattr(self._environment.parsed_options, "run_file", "")
-        if run_file:
-            Path(run_file).write_text(str(folder), encoding="utf-8")
-        self._idle.set()
+        try:
+            folder = run.close()
+            self._last_report = folder / "report" / "report.html"
+            self._exit_code = children.report(folder)
+            run_file = getattr(self._environment.parsed_options, "run_file", "")
+            if run_file:
+                Path(run_file).write_text(str(folder), encoding="utf-8")
+        finally:
+            self._idle.set()  # whatever went wrong here, the process must be able to end
 
     def _on_quitting(self) -> None:
         """Give the verdict as exit code; on a signal the run is still to be closed, and Locust may come here twice."""
@@ -134,7 +150,8 @@ class Conductor:
             self._on_stopping()
             self._environment.runner.stop()
             self._on_stopped()
-        self._idle.wait()
+        if not self._preparing:  # what is only being prepared is left as it is: nothing of it is under way
+            self._idle.wait()
         self._environment.process_exit_code = self._exit_code if self._has_headless_verdict() else 0
 
     def _has_headless_verdict(self) -> bool:
@@ -163,9 +180,9 @@ class Conductor:
     def _set_user_classes(self, plan: Plan) -> None:
         """Tell Locust the proportions of the pool, and the number of held connections."""
         for cls in self._classes(plan):
-            options = getattr(plan.mix, cls.__name__)
-            cls.weight = getattr(options, "share", 1.0)
-            cls.fixed_count = getattr(options, "connections", 0)
+            scenario = getattr(plan.mix, cls.__name__)
+            cls.weight = getattr(scenario, "share", 1.0)
+            cls.fixed_count = getattr(scenario, "connections", 0)
 
     @staticmethod
     def _quieten(headless: bool) -> None:

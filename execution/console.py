@@ -1,5 +1,6 @@
 """Progress on the terminal: one line, renewed each second; on anything but a terminal a line every five."""
 
+import contextlib
 import sys
 from collections import deque
 from typing import TextIO
@@ -23,24 +24,30 @@ class Console:
         self._session, self._spans, self._tallies, self._out = session, spans, tallies, out
         self._offered: deque[tuple[float, int]] = deque([(0.0, 0)])
         self._terminal = out.isatty()
+        self._line_is_open = False
 
     def run(self) -> None:
-        """Show progress for ever; to be run in a greenlet."""
+        """Show progress until nobody can read it any more; to be run in a greenlet."""
         while True:
             gevent.sleep(_TERMINAL_S if self._terminal else _PLAIN_S)
-            self.show()
-
-    def show(self) -> None:
-        """Write the line of this moment."""
-        line = self.line(self._session.clock())
-        self._out.write(f"\r\x1b[2K{line}" if self._terminal else line + "\n")
-        self._out.flush()
+            line = self.line(self._session.clock())
+            try:
+                # By a thread: a terminal that was paused, or a full pipe, must not stop the event loop.
+                gevent.get_hub().threadpool.apply(self._show, (line,))
+            except (OSError, ValueError):
+                return
 
     def close(self) -> None:
-        """End the line."""
-        if self._terminal:
-            self._out.write("\n")
-            self._out.flush()
+        """End the line that was renewed, when there is one."""
+        if self._line_is_open:
+            with contextlib.suppress(OSError, ValueError):
+                self._out.write("\n")
+                self._out.flush()
+
+    def _show(self, line: str) -> None:
+        self._line_is_open = self._terminal
+        self._out.write(f"\r\x1b[2K{line}" if self._terminal else line + "\n")
+        self._out.flush()
 
     def line(self, now: float) -> str:
         """Return the line at `now` seconds from the origin."""

@@ -50,6 +50,7 @@ class FaultTimeline:
                 text += f" was refused: {response.body[:200].decode('utf-8', 'replace')}"
         except ClientError as error:
             kind, text = EventKind.WARNING, f"{text} did not get through: {error}"
-        self._journal.add(Event(self._session.clock(), kind, text))
+        event = Event(self._session.clock(), kind, text)
+        gevent.get_hub().threadpool.apply(self._journal.add, (event,))  # it waits for the disk
         if kind is EventKind.WARNING:
             self._refused(text)

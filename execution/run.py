@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import gc
+import logging
 import math
 import os
 import time
@@ -31,12 +32,13 @@ from plans.schema import loopback
 from samples.journal import Event, EventKind, Journal
 from samples.live import LiveTallies, LocustStatistics
 from samples.recorder import Recorder
-from samples.sample import Outcome, Protocol, Sample
-from scenarios.base import LoadUser
-from scenarios.dispatcher import Arrival, Dispatcher
+from samples.sample import Outcome, Sample
+from scenarios.base import ArrivingUser, LoadUser
+from scenarios.dispatcher import RUN_STOPPED, Arrival, Dispatcher
 from scenarios.session import Clock, Session, token_of
 from shapes.arrivals import Schedule, schedule
 
+_log = logging.getLogger("proofload")
 _WORKER = "0"
 _LEAD_S = 0.4
 """From the end of the preparation to the run's origin: time to spawn the first users."""
@@ -68,8 +70,10 @@ class Run:
         self.process = ProcessRecord(worker=_WORKER, pid=os.getpid())
         self.storage = Storage(self.folder, self.recorder, self.process)
         self.schedule: Schedule = schedule(plan, options.seed)
+        self._protocols = {user.__name__: user.protocol for user in users if issubclass(user, ArrivingUser)}
         self.session = self._session(plan.target.host)
         self.record = self._record(notes)
+        self._console = Console(self.session, self.schedule.spans, self.tallies)
         self._children: list[Child] = []
         self._greenlets: list[gevent.Greenlet] = []
         self._stopped_at = math.inf
@@ -134,6 +138,10 @@ class Run:
             self.record.ending = Ending.FAILED_TO_START
             self.over.set()
             return
+        except BaseException:
+            # Broken, or interrupted: there will be no run whose closing could stop these.
+            self._stop_children()
+            raise
         self._greenlets += [gevent.spawn(self._start_monitor, pid), gevent.spawn(self._conduct)]
 
     def _start_platform(self) -> Child:
@@ -200,10 +208,8 @@ class Run:
             self.over.set()
 
     def _spawn_watchers(self) -> None:
-        console = Console(self.session, self.schedule.spans, self.tallies)
-        self._console = console
         self._greenlets += [
-            gevent.spawn(console.run),
+            gevent.spawn(self._console.run),
             gevent.spawn(self._note_phases),
             gevent.spawn(FaultTimeline(self.session, self.journal, refused=self.interrupt).run),
             gevent.spawn(self._watch_generator),
@@ -223,7 +229,8 @@ class Run:
     def _note_phases(self) -> None:
         for span in self.schedule.spans:
             gevent.sleep(max(span.start - self.clock(), 0))
-            self.journal.add(Event(self.clock(), EventKind.PHASE, f"phase {span.name} begins"))
+            event = Event(self.clock(), EventKind.PHASE, f"phase {span.name} begins")
+            gevent.get_hub().threadpool.apply(self.journal.add, (event,))  # it waits for the disk
 
     def _drain(self) -> None:
         """Wait for what is in flight, up to the plan's deadline."""
@@ -235,7 +242,6 @@ class Run:
 
     def _drop(self, arrival: Arrival, reason: str) -> None:
         now = self.clock()
-        self.recorder.begun += 1
         self.recorder.add(
             Sample(
                 due_s=arrival.due,
@@ -245,7 +251,7 @@ class Run:
                 phase=arrival.phase,
                 scenario=arrival.scenario,
                 name="(not sent)",
-                protocol=Protocol.HTTP,
+                protocol=self._protocols[arrival.scenario],
                 arrival=arrival.index,
                 iteration=True,
                 waited=True,
@@ -270,6 +276,8 @@ class Run:
             return self.folder
         self._closed = True
         gevent.killall(self._greenlets)
+        # A run that was stopped in mid-drain may have left arrivals that came due just before.
+        self.session.dispatcher.drop_backlog(RUN_STOPPED)
         ended = self.clock()
         gc.unfreeze()  # not before: the next collection walks everything, and nothing may be in flight then
         steps: list[Callable[[], None]] = [
@@ -277,13 +285,17 @@ class Run:
             lambda: self._complete_record(ended),
             self._stop_children,
             self._save_locust_statistics,
+            self._console.close,
         ]
         for step in steps:
-            # A full disk must not keep the next step from being tried.
+            # A full disk must not keep the next step from being tried, nor must anything else.
             try:
                 step()
-            except OSError as error:
-                self.process.write_errors.append(f"cannot close the run: {error.strerror or error}")
+            except Exception as error:
+                reason = error.strerror if isinstance(error, OSError) else None
+                text = f"cannot close the run: {reason or error}"
+                self.process.write_errors.append(text)
+                _log.error(text)
         return self.folder
 
     def _complete_record(self, ended: float) -> None:

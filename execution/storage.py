@@ -1,6 +1,7 @@
 """Gets samples and readings to disk about once a second, without stopping the event loop for the disk."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import gevent
 import gevent.event
@@ -11,8 +12,12 @@ from samples.sample import Reading, Sample
 from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter, leave_pandas_out
 
 _INTERVAL_S = 1.0
+_LARGEST_BATCH = 20_000
+"""Records that are encoded at once: what a thread does to them holds the event loop up too."""
 _HELD_BACK = 1_000_000
-"""Samples that are kept in memory while the disk refuses them; beyond, the oldest are given up and counted."""
+"""Records that are kept in memory while the disk refuses them; beyond, the oldest are given up. The counts show it."""
+
+_Record = TypeVar("_Record", Sample, Reading)
 
 
 class Storage:
@@ -50,29 +55,29 @@ class Storage:
     def flush(self) -> None:
         """Write what has come in. A disk that refuses it is noted; the next flush offers it again."""
         self._held += self._recorder.take()
-        batch, readings = self._held, self._held_readings
-        if not batch and not readings:
-            return
-        # A thread of the operating system waits for the disk; the event loop goes on.
-        error = gevent.get_hub().threadpool.apply(self._write, (batch, readings))
-        if error is None:
-            self._process.written += len(batch)
-            self._held, self._held_readings = self._held[len(batch) :], self._held_readings[len(readings) :]
-        else:
-            self._note(error)
+        self._process.written += self._write(self._samples, self._held)
+        self._write(self._readings, self._held_readings)
         self._process.begun, self._process.recorded = self._recorder.begun, self._recorder.recorded
 
-    def _write(self, batch: list[Sample], readings: list[Reading]) -> str | None:
-        try:
-            if batch:
-                self._samples.append(batch)
-            if readings:
-                self._readings.append(readings)
-        except OSError as error:
-            return f"cannot write samples: {error.strerror or error}"
-        return None
+    def _write(self, writer: SegmentWriter, held: list[_Record]) -> int:
+        """Move what is held to disk, as far as the disk takes it; return how many records it took."""
+        written = 0
+        while batch := held[:_LARGEST_BATCH]:
+            # A thread of the operating system waits for the disk; the event loop goes on, and may add to `held`.
+            error = gevent.get_hub().threadpool.apply(_append, (writer, batch))
+            if error is not None:
+                if error not in self._process.write_errors:
+                    self._process.write_errors.append(error)
+                break
+            del held[: len(batch)]
+            written += len(batch)
+        del held[: max(len(held) - _HELD_BACK, 0)]
+        return written
 
-    def _note(self, error: str) -> None:
-        if error not in self._process.write_errors:
-            self._process.write_errors.append(error)
-        del self._held[: max(len(self._held) - _HELD_BACK, 0)]
+
+def _append(writer: SegmentWriter, batch: list[Sample] | list[Reading]) -> str | None:
+    try:
+        writer.append(batch)
+    except OSError as error:
+        return f"cannot write {writer.path.name}: {error.strerror or error}"
+    return None

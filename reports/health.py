@@ -10,10 +10,7 @@ from reports.analysis import HealthCheck, PhaseResult
 from reports.frames import Mask, equals, flags, numbers, only
 from reports.statistics import Floats, nearest_rank
 from reports.windows import RunData, Scope
-from samples.sample import Outcome
-
-AT_MAXIMUM = "pool at its maximum"
-"""Begin of the error text of an arrival that was dropped because the plan allows no more users."""
+from samples.sample import AT_MAXIMUM, Outcome
 
 _FEWEST_FOR_PHASE = 100
 """A p99 of fewer starts is their maximum; such a phase is judged with the whole run only."""

@@ -40,7 +40,7 @@ class Attempt:
         if sample.done_s < 0:
             sample.done_s = self._recorder.clock()
         if error is None:
-            self._recorder.add(sample)
+            self._recorder.finish(sample)
             return True
         if isinstance(error, Failure):
             sample.outcome, sample.error = error.outcome, error.error
@@ -50,7 +50,7 @@ class Attempt:
             sample.error = f"the scenario failed: {type(error).__name__}: {error}"
         else:
             sample.outcome, sample.error = Outcome.CUT, "still in flight when the run ended"
-        self._recorder.add(sample)
+        self._recorder.finish(sample)
         return isinstance(error, Failure)
 
 
@@ -76,7 +76,12 @@ class Recorder:
         return Attempt(self, sample)
 
     def add(self, sample: Sample) -> None:
-        """Record a finished sample, such as a dropped arrival or a message that was pushed by the server."""
+        """Record an attempt that no block measured, such as a dropped arrival or a message that the server pushed."""
+        self.begun += 1
+        self.finish(sample)
+
+    def finish(self, sample: Sample) -> None:
+        """Record the end of an attempt whose begin was counted; called by `Attempt`."""
         sample.worker = self.worker
         if sample.error is not None:
             for secret in self._secrets:

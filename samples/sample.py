@@ -21,6 +21,9 @@ class Outcome(StrEnum):
     """No user was free within the plan's limit; nothing was sent."""
 
 
+AT_MAXIMUM = "pool at its maximum"
+"""Begin of the error of an arrival that was dropped because the plan allows no more users."""
+
 RESPONSES = frozenset({Outcome.OK, Outcome.HTTP_ERROR, Outcome.BAD_CONTENT})
 """The outcomes in which the server answered: latency and throughput are taken over these."""
 

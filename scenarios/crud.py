@@ -30,14 +30,18 @@ class _KnownRuns:
 
     def __init__(self, seed: int) -> None:
         self.ids: list[RunId] = []
+        self._seen: set[RunId] = set()
         runs = generators.evaluation_runs(seed, _PAYLOADS)
         self.payloads = [(run["name"], json.dumps(run).encode()) for run in runs]
 
     def add(self, run_id: RunId) -> None:
         """Remember a run; of very many, the ones that were seen first are forgotten."""
-        if run_id not in self.ids:
-            self.ids.append(run_id)
-            del self.ids[: max(len(self.ids) - _KNOWN_RUNS, 0)]
+        if run_id in self._seen:
+            return
+        self.ids.append(run_id)
+        self._seen.add(run_id)
+        if len(self.ids) > _KNOWN_RUNS:
+            self._seen.remove(self.ids.pop(0))
 
 
 class _EvaluationUser(ArrivingUser):

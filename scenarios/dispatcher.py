@@ -16,9 +16,9 @@ from gevent.hub import Waiter
 
 from plans.phases import Think
 from plans.schema import Pool
+from samples.sample import AT_MAXIMUM
 from shapes.arrivals import PhaseSpan, Schedule
 
-AT_MAXIMUM = "pool at its maximum"
 STILL_GROWING = "pool still growing"
 RUN_STOPPED = "run stopped before it was sent"
 
@@ -43,9 +43,9 @@ class Arrival:
     """True once a sample stands for it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Free:
-    """A user that waits for an arrival."""
+    """A user that waits for an arrival; found by identity, also among thousands."""
 
     waiter: Waiter
     arrival: Arrival | None = None
@@ -265,7 +265,7 @@ class Dispatcher:
 
     def _open_slots(self, span: PhaseSpan, now: float) -> None:
         for name, mine in self._classes.items():
-            while mine.slots < self._slots_wanted(span, mine, now):
+            for _ in range(self._slots_wanted(span, mine, now) - mine.slots):
                 mine.slots += 1
                 self._offer(self._begin(Arrival(now, name, span.name, closed=True)))
 

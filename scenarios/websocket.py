@@ -83,7 +83,11 @@ class WebSocketUser(LoadUser):
             path = f"{options.path}?rate={options.rate:g}"
             try:
                 connection = Connection(session.host, path, session.headers(), options.timeout)
-                connection.send(json.dumps({"action": "subscribe", "run_id": "*"}))
+                try:
+                    connection.send(json.dumps({"action": "subscribe", "run_id": "*"}))
+                except BaseException:
+                    connection.close()
+                    raise
             except ClientError as error:
                 status = error.status if isinstance(error, BadResponse) else None
                 raise Failure(_connect_outcome(error), str(error), status) from None
@@ -110,7 +114,7 @@ class WebSocketUser(LoadUser):
         sample = self._sample("connection lost", self.session.clock())
         sample.outcome, sample.error, sample.status = Outcome.CONNECT_ERROR, why, connection.status
         sample.done_s = sample.due_s
-        self._add(sample)
+        self.session.recorder.add(sample)
 
     def _record_message(self, stamp: float, text: str) -> None:
         message = _parsed(text)
@@ -127,10 +131,6 @@ class WebSocketUser(LoadUser):
             age = time.time() - timestamp - (time.monotonic() - stamp)
             sample.due_s = sample.sent_s = received - age
             sample.latency_source = LatencySource.SHARED_CLOCK
-        self._add(sample)
-
-    def _add(self, sample: Sample) -> None:
-        self.session.recorder.begun += 1
         self.session.recorder.add(sample)
 
 

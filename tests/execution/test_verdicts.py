@@ -235,6 +235,24 @@ def test_an_interrupted_run_is_readable_and_says_so(tmp_path: Path, number: sign
     assert accounting["scheduled"] == len(run.iterations) > 20
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_run_is_prepared_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    plan = plan_file(tmp_path, phases=[{"name": "long", "rate": 20, "duration": "60s"}])
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the question about its health, and says nothing
+        host = f"--host=http://127.0.0.1:{silent.getsockname()[1]}"
+        with subprocess.Popen(
+            command(plan, tmp_path / "runs", host), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENVIRONMENT
+        ) as process:
+            locust = _locust_of(process.pid)
+            silent.settimeout(30)
+            asked, _ = silent.accept()
+            with asked:
+                locust.send_signal(number)
+                out, _ = process.communicate(timeout=4)  # the question alone has 5 s
+
+    assert process.returncode == 3, out
+
+
 def test_a_killed_run_leaves_a_readable_folder_and_an_honest_report(tmp_path: Path) -> None:
     plan = plan_file(tmp_path, phases=[{"name": "long", "rate": 20, "duration": "60s"}])
     with subprocess.Popen(

@@ -47,9 +47,12 @@ def main() -> None:
     statistics(answered(2.0, 0.25, bytes_in=70))
     statistics(answered(2.0, 0.5, Outcome.HTTP_ERROR, error="HTTP 503"))
     statistics(answered(2.0, 0.5, protocol=Protocol.WEBSOCKET, message_type="run_update"))
-    told["fired"] = fired
+    told["fired"] = list(fired)
     entry = environment.stats.total
     told["totals"] = {"requests": entry.num_requests, "failures": entry.num_failures}
+    for number in range(3000):
+        statistics(answered(2.0, 0.5, Outcome.HTTP_ERROR, error=f"HTTP 500: request {number}"))
+    told["error_entries"] = len(environment.stats.errors)
     json.dump(told, sys.stdout)
 
 

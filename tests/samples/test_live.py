@@ -60,3 +60,7 @@ def test_locust_hears_each_request_with_its_latency_from_the_intended_start(told
     assert bad["exception"] == "http_error: HTTP 503"
     assert bad["context"] == {"phase": "p", "scenario": "ChatUser", "outcome": "http_error"}
     assert told["totals"] == {"requests": 2, "failures": 1}
+
+
+def test_a_server_that_numbers_its_errors_does_not_fill_the_memory(told: dict[str, Any]) -> None:
+    assert 500 <= told["error_entries"] <= 510

@@ -40,7 +40,6 @@ def session(host: str, path: str, job: dict[str, float]) -> Session:
     recorder = Recorder("0", clock)
 
     def drop(arrival: Arrival, reason: str) -> None:
-        recorder.begun += 1
         sample = Sample(
             arrival.due, None, clock(), Outcome.DROPPED, arrival.phase, arrival.scenario, "(not sent)", Protocol.LLM
         )

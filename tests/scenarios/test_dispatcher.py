@@ -12,7 +12,8 @@ import pytest
 
 from plans.phases import Think
 from plans.schema import Plan
-from scenarios.dispatcher import AT_MAXIMUM, RUN_STOPPED, STILL_GROWING, Arrival, Dispatcher
+from samples.sample import AT_MAXIMUM
+from scenarios.dispatcher import RUN_STOPPED, STILL_GROWING, Arrival, Dispatcher
 from scenarios.session import Clock
 from shapes.arrivals import schedule
 from tests.shapes.plans import phase, plan

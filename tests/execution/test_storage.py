@@ -1,0 +1,104 @@
+"""What a disk refuses comes later, and nothing comes twice."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import gevent
+import pytest
+
+from execution import storage
+from execution.storage import Storage
+from plans.run import ProcessRecord
+from samples.recorder import Recorder
+from samples.sample import Reading, Sample
+from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter, read_table, reading_files, sample_files
+from tests.samples.records import bare
+
+
+class Run:
+    """A storage with its folder; `refusing` names the files that the disk does not take."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.recorder = folder, Recorder("0", lambda: 0.0)
+        self.process = ProcessRecord(worker="0", pid=1)
+        self.storage = Storage(folder, self.recorder, self.process)
+        self.refusing: set[str] = set()
+        self.slow: set[str] = set()
+        append = SegmentWriter.append
+
+        def checked(writer: SegmentWriter, records: list[Sample] | list[Reading]) -> None:
+            if any(writer.path.name.startswith(name) for name in self.refusing):
+                raise OSError(28, "No space left on device")
+            append(writer, records)
+            if any(writer.path.name.startswith(name) for name in self.slow):
+                time.sleep(0.1)  # in a thread of the pool: the event loop goes on meanwhile
+
+        monkeypatch.setattr(SegmentWriter, "append", checked)
+
+    def record(self, count: int) -> None:
+        for _ in range(count):
+            self.recorder.add(bare(done_s=1.0))
+
+    def on_disk(self) -> tuple[int, int]:
+        samples = read_table(sample_files(self.folder), SAMPLE_SCHEMA)
+        return len(samples), len(read_table(reading_files(self.folder), READING_SCHEMA))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(tmp_path, monkeypatch)
+
+
+def reading() -> Reading:
+    return Reading(1.0, "generator", "cpu_cores", 0.5)
+
+
+@pytest.mark.parametrize("refused", ["samples", "resources"])
+def test_what_one_file_refuses_is_written_later_and_the_other_file_once(run: Run, refused: str) -> None:
+    run.refusing = {refused}
+    run.record(3)
+    run.storage.add_readings([reading()])
+    run.storage.flush()
+    run.refusing = set()
+    run.storage.flush()
+
+    assert run.on_disk() == (3, 1)
+    assert run.process.written == run.process.recorded == run.process.begun == 3
+    assert len(run.process.write_errors) == 1
+
+
+def test_readings_that_come_in_while_the_disk_is_waited_for_are_kept(run: Run) -> None:
+    run.slow = {"resources"}
+    run.storage.add_readings([reading()])
+    flushing = gevent.spawn(run.storage.flush)
+    gevent.sleep(0.03)
+    run.storage.add_readings([reading()])
+    flushing.join()
+    run.storage.close()
+
+    assert run.on_disk() == (0, 2)
+
+
+def test_more_than_a_batch_is_written_in_one_flush(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "_LARGEST_BATCH", 10)
+    run.record(35)
+    run.storage.flush()
+
+    assert run.on_disk() == (35, 0)
+    assert run.process.written == 35
+
+
+def test_what_is_held_while_the_disk_refuses_is_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "_HELD_BACK", 20)
+    run.refusing = {"samples", "resources"}
+    for _ in range(5):
+        run.record(10)
+        run.storage.add_readings([reading()] * 10)
+        run.storage.flush()
+    run.refusing = set()
+    run.storage.close()
+
+    assert run.on_disk() == (20, 20)
+    assert (run.process.recorded, run.process.written) == (50, 20)

@@ -94,7 +94,8 @@ class PiecewiseLinear:
         # A piece at rate 0 holds no arrivals: a count on its edge belongs to the last piece that has any.
         n = counts - self._counts[i]
         root = np.sqrt(np.maximum(self._first[i] ** 2 + 2 * self._slope[i] * n, 0.0))
-        inside = np.divide(2 * n, self._first[i] + root, out=np.zeros_like(n), where=n > 0)
+        speed = self._first[i] + root
+        inside = np.divide(2 * n, speed, out=np.zeros_like(n), where=speed > 0)
         times: Floats = self._starts[i] + np.minimum(inside, self._starts[i + 1] - self._starts[i])
         return times
 

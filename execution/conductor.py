@@ -39,6 +39,7 @@ class Conductor:
         self._run: Run | None = None
         self._exit_code = EXIT_INVALID
         self._last_report: Path | None = None
+        self._stop_asked = False
         self._main = gevent.getcurrent()
         self._begun = gevent.event.Event()
         self._idle = gevent.event.Event()
@@ -57,6 +58,7 @@ class Conductor:
         self._begun.clear()
         self._idle.clear()
         self._exit_code = EXIT_INVALID
+        self._stop_asked = False
         try:
             self._run = self._prepared(phases)
         except BaseException:
@@ -64,7 +66,11 @@ class Conductor:
             raise
         finally:
             self._begun.set()
-        gevent.spawn(self._stop_when_over, self._run)
+        if self._stop_asked:
+            self._on_stopping()
+            self._on_stopped()
+        else:
+            gevent.spawn(self._stop_when_over, self._run)
 
     def _prepared(self, phases: tuple[Phase, ...] | None) -> Run:
         chosen = self._or_exit(phases)
@@ -72,7 +78,11 @@ class Conductor:
         if chosen.plan.target.prometheus is not None:
             notes.append("target.prometheus is not read by this version: the server's own metrics are not in here")
         self._set_user_classes(chosen.plan)
-        run = Run(self._environment, chosen, self._classes(chosen.plan), notes)
+        try:
+            run = Run(self._environment, chosen, self._classes(chosen.plan), notes)
+        except OSError as error:
+            problem = f"must be a folder that runs can be made in, got {chosen.runs} ({error.strerror or error})"
+            exit_usage([Problem("command line", "--runs", problem)])
         print(f"run {run.folder.name}: {chosen.plan.title} against {run.session.host}", flush=True)
         return run
 
@@ -99,11 +109,16 @@ class Conductor:
         gevent.signal_handler(signal.SIGINT, self._on_interrupt)
         gevent.signal_handler(signal.SIGTERM, self._on_terminate)
         if self._environment.web_ui is not None:
-            web.extend(self._environment.web_ui, self._environment, lambda: self._last_report)
+            web.extend(
+                self._environment.web_ui, self._environment, lambda: self._last_report, lambda: not self._idle.is_set()
+            )
 
     def _on_interrupt(self) -> None:
         """Ctrl-C: the first one drains the run, the next one ends it at once."""
         run = self._run
+        if run is None and self._begun.is_set() and not self._idle.is_set():
+            print("\nthe report is being written", flush=True)
+            return
         if run is None or run.over.is_set() or run.session.stopping.is_set():
             gevent.kill(self._main, KeyboardInterrupt)  # what Locust itself waits for
             return
@@ -133,6 +148,7 @@ class Conductor:
         """Every user has stopped: close the folder, make the report, keep the verdict."""
         run, self._run = self._run, None
         if run is None:
+            self._stop_asked = self._preparing
             return
         try:
             folder = run.close()

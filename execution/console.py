@@ -1,6 +1,5 @@
 """Progress on the terminal: one line, renewed each second; on anything but a terminal a line every five."""
 
-import contextlib
 import sys
 from collections import deque
 from typing import TextIO
@@ -31,23 +30,27 @@ class Console:
         while True:
             gevent.sleep(_TERMINAL_S if self._terminal else _PLAIN_S)
             line = self.line(self._session.clock())
-            try:
-                # By a thread: a terminal that was paused, or a full pipe, must not stop the event loop.
-                gevent.get_hub().threadpool.apply(self._show, (line,))
-            except (OSError, ValueError):
+            # By a thread: a terminal that was paused, or a full pipe, must not stop the event loop.
+            if not gevent.get_hub().threadpool.apply(self._show, (line,)):
                 return
 
     def close(self) -> None:
         """End the line that was renewed, when there is one."""
         if self._line_is_open:
-            with contextlib.suppress(OSError, ValueError):
-                self._out.write("\n")
-                self._out.flush()
+            self._write("\n")
 
-    def _show(self, line: str) -> None:
+    def _show(self, line: str) -> bool:
         self._line_is_open = self._terminal
-        self._out.write(f"\r\x1b[2K{line}" if self._terminal else line + "\n")
-        self._out.flush()
+        return self._write(f"\r\x1b[2K{line}" if self._terminal else line + "\n")
+
+    def _write(self, text: str) -> bool:
+        """Return False when nobody reads it any more."""
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except (OSError, ValueError):
+            return False
+        return True
 
     def line(self, now: float) -> str:
         """Return the line at `now` seconds from the origin."""

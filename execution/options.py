@@ -93,6 +93,8 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
         problems.append(_option("--runs", f"must be a folder that can be made, got {runs} ({error.strerror})"))
     if runs.is_dir() and not os.access(runs, os.W_OK):
         problems.append(_option("--runs", f"must be a folder that can be written to, got {runs}"))
+    if getattr(given, "tags", None) or getattr(given, "exclude_tags", None):
+        problems.append(_option("--tags", "is not supported: a plan's mix says who takes part"))
     plan, file = None, str(given.plan)
     try:
         plan = load(existing(file))

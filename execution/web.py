@@ -14,12 +14,22 @@ from plans.problems import PlanError
 REPORT_ROUTE = "/report"
 
 
-def extend(web_ui: WebUI, environment: Environment, last_report: Callable[[], Path | None]) -> None:
-    """Check every start before users exist, and serve the report of the last run under `/report`."""
+def extend(
+    web_ui: WebUI,
+    environment: Environment,
+    last_report: Callable[[], Path | None],
+    busy: Callable[[], bool],
+) -> None:
+    """Check every start before users exist, and serve the report of the last run under `/report`.
+
+    While a run is prepared, under way or reported (`busy`), no other one is begun.
+    """
 
     def guard() -> Response | None:
         if not (request.method == "POST" and request.path.endswith("/swarm")):
             return None
+        if busy():
+            return _refusal(environment, "a run is being prepared, under way or reported: wait for its end")
         if request.form.get("shape_class") == "Default":
             return _refusal(environment, "choose a shape class: PlanShape runs the plan's own phases")
         asked = Namespace(**(vars(environment.parsed_options) | request.form.to_dict()))

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from plans.problems import PlanError, Problem
-from plans.schema import Plan
+from plans.schema import Plan, Pool
 from plans.wording import problem_from
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -252,9 +252,27 @@ def _reference_problems(raw: object) -> list[Problem]:
         if isinstance(criterion, dict):
             problems += _unknown_name(f"criteria[{index}].phase", criterion.get("phase"), names)
             problems += _unknown_name(f"criteria[{index}].scenario", criterion.get("scenario"), scenarios)
+    problems += _pool_problems(raw, phases)
     store = raw.get("store")
     for name in store if isinstance(store, dict) else ():
         problems += _unknown_name("store", name, names)
+    return problems
+
+
+def _pool_problems(raw: dict[str, Any], phases: list[dict[str, Any]]) -> list[Problem]:
+    """A closed phase needs as many users as it names."""
+    pool = raw.get("pool")
+    most = pool.get("max_users") if isinstance(pool, dict) else None
+    if not isinstance(most, int):
+        most = Pool().max_users
+    problems = []
+    for index, phase in enumerate(phases):
+        users = phase.get("users")
+        levels = users.values() if isinstance(users, dict) else [users]
+        highest = max((n for n in levels if isinstance(n, int | float) and not isinstance(n, bool)), default=0)
+        if highest > most:
+            message = f"must be at most pool.max_users ({most}), got {highest:g}"
+            problems.append(Problem("", f"phases[{index}].users", message))
     return problems
 
 

@@ -156,6 +156,13 @@ _SINGLES: tuple[Metric, ...] = (
         Kind.WEBSOCKET,
     ),
     Metric(
+        "ws_connections_lost",
+        "count",
+        Better.LOWER,
+        "established WebSocket connections that ended before the run did",
+        Kind.WEBSOCKET,
+    ),
+    Metric(
         "delivery_rate",
         "ratio",
         Better.HIGHER,

@@ -50,7 +50,7 @@ class ChatMix(Arriving):
     streaming: Ratio = Field(1.0, description="share of the requests that ask for a stream")
     max_tokens: int = Field(64, ge=1, le=1_000_000)
     temperature: float = Field(0.0, ge=0, le=2)
-    path: str = Field("/v1/chat/completions", pattern="^/")
+    path: str = Field("/v1/chat/completions", pattern="^/[!-~]*$")
 
 
 class Operations(Frozen):
@@ -69,7 +69,7 @@ class CrudMix(Arriving):
     """Options of the users of the evaluation-run API."""
 
     operations: Operations | None = Field(None, description="weights that replace the ones of the user class")
-    path: str = Field("/api/v1/evaluations/runs", pattern="^/")
+    path: str = Field("/api/v1/evaluations/runs", pattern="^/[!-~]*$")
 
 
 class WebSocketMix(Frozen):
@@ -78,7 +78,7 @@ class WebSocketMix(Frozen):
     connections: int = Field(ge=1, le=100_000)
     rate: float = Field(2.0, gt=0, le=1000, description="messages/s that each connection asks the server for")
     timeout: Duration = 10.0
-    path: str = Field("/ws/evaluations", pattern="^/")
+    path: str = Field("/ws/evaluations", pattern="^/[!-~]*$")
 
 
 class Mix(Frozen):

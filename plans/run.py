@@ -98,8 +98,8 @@ class RunRecord(BaseModel):
 
     @property
     def rehearsal(self) -> bool:
-        """True when the durations were not those of the plan: such a run gives no certificate."""
-        return self.time_scale != 1.0
+        """True when the durations or the rates were not those of the plan: such a run gives no certificate."""
+        return self.time_scale != 1.0 or self.rate_scale != 1.0
 
     def save(self, folder: Path) -> None:
         """Write `run.json` so that a reader sees the old or the new text, never half of one."""

@@ -55,7 +55,7 @@ class Target(Frozen):
         pattern="^[A-Za-z_][A-Za-z0-9_]*$",
         description="environment variable that holds the bearer token",
     )
-    health: str = Field("/health", pattern=r"^/\S*$", description="path that tells whether the service is well")
+    health: str = Field("/health", pattern="^/[!-~]*$", description="path that tells whether the service is well")
     process: Process | None = None
     prometheus: str | None = None
 

@@ -44,7 +44,7 @@ _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$": "1 to 80 letters, digits, dots, dashes or underscores",
     r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$": "1 to 64 letters, digits, dots, dashes or underscores",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of an environment variable",
-    "^/": "a path that begins with /",
+    "^/[!-~]*$": "a path that begins with / and holds no spaces",
     "^[a-z_]+$": "a word of small letters and underscores",
 }
 

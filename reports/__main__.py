@@ -1,6 +1,7 @@
 """`python -m reports RUN_FOLDER`: from a run folder to the report, the verdict and its exit code."""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from plans.run import RUN_FILE, RunRecord
 from reports.analysis import Analysis, Verdict
 from reports.console import print_verdict
-from reports.publish import PAGE, REPORT_FOLDER, publish
+from reports.publish import PAGE, REPORT_FOLDER, Unwritten, publish
 from reports.texts import one_line
 
 USAGE = 2
@@ -52,6 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def report(analysis: Analysis, folder: Path, quiet: bool = False) -> int:
     """Write and print the report of an analysis; return the exit code, which is never 0 when a form is missing."""
     unwritten = publish(analysis, folder)
+    try:
+        _tell(analysis, folder, quiet, unwritten)
+        sys.stdout.flush()
+    except (OSError, SystemExit):  # the latter is what rich makes of a broken pipe
+        # Whoever read it has gone; the forms are on disk. A flush at exit must not fail again.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if unwritten and analysis.verdict is Verdict.PASS:
+        print("INVALID: the limits held, but the evidence could not be kept.", file=sys.stderr)
+        return Verdict.INVALID.exit_code
+    return analysis.verdict.exit_code
+
+
+def _tell(analysis: Analysis, folder: Path, quiet: bool, unwritten: Sequence[Unwritten]) -> None:
     if quiet:
         print(f"{analysis.verdict.value} {one_line(analysis.run.plan.id)}")
     else:
@@ -61,10 +75,6 @@ def report(analysis: Analysis, folder: Path, quiet: bool = False) -> int:
     page = folder / REPORT_FOLDER / PAGE
     if not any(form.path in (page, page.parent) for form in unwritten):
         print(f"report: {page}")
-    if unwritten and analysis.verdict is Verdict.PASS:
-        print("INVALID: the limits held, but the evidence could not be kept.", file=sys.stderr)
-        return Verdict.INVALID.exit_code
-    return analysis.verdict.exit_code
 
 
 def _analyse(folder: Path) -> Analysis:

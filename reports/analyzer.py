@@ -165,10 +165,11 @@ def _group(run: RunData, scope: Scope) -> GroupResult:
 def _notes(run: RunData, total: PhaseResult) -> list[str]:
     record = run.record
     notes = list(record.notes)
-    if record.rehearsal:
+    if record.time_scale != 1.0:
         notes.append(f"Rehearsal: durations were scaled by {record.time_scale:g}; this run gives no certificate.")
     if record.rate_scale != 1.0:
-        notes.append(f"Rates and their limits were scaled by {record.rate_scale:g}.")
+        scale = f"{record.rate_scale:g}"
+        notes.append(f"Rehearsal: rates and their limits were scaled by {scale}; this run gives no certificate.")
     if record.ending is Ending.INTERRUPTED:
         notes.append("The run was interrupted: a phase that was cut short is measured up to the interruption.")
     if record.ending is Ending.RUNNING:

@@ -37,6 +37,9 @@ FORMULAS: dict[str, Formula] = {
 _OF_PHASES = frozenset({"stability_score", "stable_performance", "recovery_s"})
 _OF_GROUPS = Measured(None, 0, "is taken over phases, not over a single scenario or request name")
 _SUBSCRIBED = "subscribed"
+_LOST = "connection lost"
+_SILENT_MESSAGES, _SILENT_S = 10, 5.0
+"""A held connection that waits for its next message longer than both, to the end of the window, tells nothing."""
 
 
 def measure(name: str, window: Window) -> Measured:
@@ -210,6 +213,15 @@ def _ws_success(window: Window) -> Measured:
     return Measured(ok / count, count, interval=wilson(ok, count))
 
 
+@_registered("ws_connections_lost")
+def _ws_lost(window: Window) -> Measured:
+    count = len(window.connects)
+    if not count and not len(window.messages):
+        return Measured(None, 0, "no WebSocket was opened")
+    lost = int(equals(window.websocket, "name", _LOST).sum())
+    return Measured(float(lost), count)
+
+
 @_registered("delivery_rate")
 def _delivery(window: Window) -> Measured:
     """Distinct sequence numbers after the base of each connection / the highest - the base.
@@ -220,6 +232,8 @@ def _delivery(window: Window) -> Measured:
     rows = only(window.messages, np.isfinite(numbers(window.messages, "sequence")))
     if not len(rows):
         return Measured(None, 0, "no WebSocket message with a sequence number was received")
+    if silent := _silent(window, rows):
+        return Measured(None, len(rows), f"{silent} held connections received nothing any more before the end")
     received = expected = 0
     for _, connection in _connections(rows):
         sequence = numbers(connection, "sequence")
@@ -230,6 +244,16 @@ def _delivery(window: Window) -> Measured:
     if expected <= 0:
         return Measured(None, 0, "no WebSocket message was expected after the subscriptions")
     return Measured(received / expected, expected, interval=wilson(received, expected))
+
+
+def _silent(window: Window, rows: pd.DataFrame) -> int:
+    """Count the connections that were still held, and on which nothing came any more: what was lost is unknown."""
+    options = window.run.plan.mix.WebSocketUser
+    longest = max(_SILENT_MESSAGES / options.rate if options else 0.0, _SILENT_S)
+    lost = only(window.websocket, equals(window.websocket, "name", _LOST))
+    gone = set(zip(lost["worker"], lost["connection"], strict=True))
+    last = rows.groupby(["worker", "connection"], observed=True)["done_s"].max()
+    return sum(window.end_s - at > longest and key not in gone for key, at in last.items())
 
 
 def _connections(rows: pd.DataFrame) -> Iterator[tuple[object, pd.DataFrame]]:

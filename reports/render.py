@@ -97,10 +97,10 @@ def render(analysis: Analysis) -> str:
 def facts(analysis: Analysis) -> list[Fact]:
     """Return what identifies the run, the warnings first."""
     run, found = analysis.run, []
-    if run.rehearsal:
+    if run.time_scale != 1.0:
         found.append(Fact("rehearsal", f"time scale {run.time_scale:g}: no certificate", True))
     if run.rate_scale != 1.0:
-        found.append(Fact("changed rate", f"{run.rate_scale:g} × the plan's", True))
+        found.append(Fact("changed rate", f"{run.rate_scale:g} × the plan's: no certificate", True))
     if run.ending is not Ending.COMPLETED:
         found.append(Fact("ending", _ENDINGS[run.ending], True))
     return [

@@ -19,28 +19,44 @@ _LEAK_P = 0.01
 _CPU_WINDOW_S = 30.0
 _CPU_VARIATION = 0.25
 _CPU_IDLE_CORES = 0.1
+_HOLE_INTERVALS, _HOLE_S = 5.0, 5.0
+"""The longest time without a reading, in intervals of the monitor and in seconds, that a figure may rest on."""
 
 
 def _missing(metric: str) -> Measured:
     return Measured(None, 0, f"there are no readings of the target's {metric}")
 
 
+def _covered(window: Window, metric: str) -> tuple[Floats, Measured | None]:
+    """Return the readings, and why they tell nothing: none at all, or a hole in which a peak could hide."""
+    times, values = window.readings(metric)
+    if not len(values):
+        return values, _missing(metric)
+    edges = np.concatenate([[window.start_s], np.sort(times), [window.end_s]])
+    hole = float(np.diff(edges).max())
+    most = max(_HOLE_INTERVALS * window.run.plan.monitors.interval, _HOLE_S)
+    if hole <= most:
+        return values, None
+    why = f"the readings of the target's {metric} have a hole of {hole:.0f} s: the monitor, or the process, was gone"
+    return values, Measured(None, len(values), why)
+
+
 def cpu_mean(window: Window) -> Measured:
     """Return the mean CPU of the target in cores."""
-    _, values = window.readings(CPU)
-    return Measured(float(values.mean()), len(values)) if len(values) else _missing(CPU)
+    values, problem = _covered(window, CPU)
+    return problem or Measured(float(values.mean()), len(values))
 
 
 def cpu_max(window: Window) -> Measured:
     """Return the highest reading of the target's CPU in cores."""
-    _, values = window.readings(CPU)
-    return Measured(float(values.max()), len(values)) if len(values) else _missing(CPU)
+    values, problem = _covered(window, CPU)
+    return problem or Measured(float(values.max()), len(values))
 
 
 def memory_max(window: Window) -> Measured:
     """Return the highest reading of the target's resident memory in bytes."""
-    _, values = window.readings(MEMORY)
-    return Measured(float(values.max()), len(values)) if len(values) else _missing(MEMORY)
+    values, problem = _covered(window, MEMORY)
+    return problem or Measured(float(values.max()), len(values))
 
 
 def _settled(window: Window) -> tuple[Floats, Floats]:
@@ -51,9 +67,10 @@ def _settled(window: Window) -> tuple[Floats, Floats]:
 
 def memory_growth(window: Window) -> Measured:
     """Return the growth of the target's memory over the window as a share of its median."""
+    _, problem = _covered(window, MEMORY)
+    if problem is not None:
+        return problem
     times, values = _settled(window)
-    if not len(values):
-        return _missing(MEMORY)
     if window.length_s < SHORTEST_TREND_S or len(values) < _FEWEST_FOR_SLOPE:
         return Measured(None, len(values), _too_short(window, len(values)))
     middle = float(np.median(values))

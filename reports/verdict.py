@@ -37,6 +37,9 @@ def _judged(run: RunData, criteria: list[CriterionResult], why_broken: list[str]
         return Verdict.FAIL, why_broken + silent
     if silent:
         return Verdict.INVALID, silent
+    if not any(r.state is State.PASS and r.criterion.severity is Severity.FAIL for r in criteria):
+        reasons = [r.reason for r in criteria if r.state is not State.PASS]
+        return Verdict.INVALID, ["nothing was judged: every limit that held, if any, is a warning", *reasons]
     return Verdict.PASS, [_held(run, criteria)]
 
 
@@ -93,7 +96,7 @@ def nothing_answered(run: RunData) -> str | None:
 
 def _held(run: RunData, criteria: list[CriterionResult]) -> str:
     count = sum(result.state is State.PASS for result in criteria)
-    what = "the criterion holds" if len(criteria) == 1 else f"{count} of {len(criteria)} criteria hold"
+    what = "the criterion holds" if count == len(criteria) == 1 else f"{count} of {len(criteria)} criteria hold"
     if count == len(criteria) > 1:
         what = f"all {count} criteria hold"
     close = sum(result.close for result in criteria)

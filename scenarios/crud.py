@@ -145,7 +145,7 @@ class _EvaluationUser(ArrivingUser):
 def _json(response: Response) -> dict[str, Any]:
     try:
         answer = json.loads(response.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Failure(Outcome.BAD_CONTENT, "the answer is not JSON") from None
     if not isinstance(answer, dict):
         raise Failure(Outcome.BAD_CONTENT, f"the answer must be an object, got {type(answer).__name__}")
@@ -154,7 +154,7 @@ def _json(response: Response) -> dict[str, Any]:
 
 def _items(answer: dict[str, Any]) -> list[dict[str, Any]]:
     items = answer.get("items")
-    if not isinstance(items, list):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Failure(Outcome.BAD_CONTENT, "the answer has no list of items")
     return items
 

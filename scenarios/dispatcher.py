@@ -20,6 +20,7 @@ from samples.sample import AT_MAXIMUM
 from shapes.arrivals import PhaseSpan, Schedule
 
 STILL_GROWING = "pool still growing"
+OTHERS_IDLE = "the pool is at its maximum and most of it idle: raise pool.max_users for the smallest share"
 RUN_STOPPED = "run stopped before it was sent"
 
 _FINE_WAIT_S = 0.0015
@@ -171,11 +172,17 @@ class Dispatcher:
 
     def give_up_waiting(self, when: str) -> None:
         """Record every arrival that still waits as dropped for want of a user; `when` says at which deadline."""
-        self.drop_backlog(f"{self._shortage()}: no user was free {when}")
+        for mine in self._classes.values():
+            reason = f"{self._shortage(mine)}: no user was free {when}"
+            while mine.backlog:
+                self._give_up(mine, mine.backlog.popleft(), reason)
 
-    def _shortage(self) -> str:
-        """Return why no user is free: the plan allows no more of them, or they have not come up yet."""
-        return AT_MAXIMUM if self._pool_size >= self._pool.max_users else STILL_GROWING
+    def _shortage(self, mine: _Class) -> str:
+        """Return why no user is free: the plan allows no more, they are of other classes, or have not come up yet."""
+        if self._pool_size < self._pool.max_users:
+            return STILL_GROWING
+        idle = sum(len(other.free) for other in self._classes.values() if other is not mine)
+        return OTHERS_IDLE if idle > mine.busy else AT_MAXIMUM
 
     def drop_backlog(self, reason: str) -> None:
         """Record every arrival that still waits for a user as dropped."""
@@ -256,7 +263,7 @@ class Dispatcher:
     def _expire(self, mine: _Class) -> None:
         now = self._clock()
         while mine.backlog and mine.backlog[0].due + self._pool.max_lag < now:
-            self._give_up(mine, mine.backlog.popleft(), self._shortage())
+            self._give_up(mine, mine.backlog.popleft(), self._shortage(mine))
 
     def _give_up(self, mine: _Class, arrival: Arrival, reason: str) -> None:
         if arrival.closed:

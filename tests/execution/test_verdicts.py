@@ -329,3 +329,46 @@ def _answer_once(listener: socket.socket, seen: list[bytes]) -> None:
         body = seen[-1]
         client.sendall(b"HTTP/1.1 500 Oops\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
         client.close()
+
+
+def test_a_monitor_that_dies_leaves_its_limits_without_data_and_the_run_without_a_pass(tmp_path: Path) -> None:
+    criteria = [{"id": "memory", "metric": "memory_max_bytes", "below": 10_000_000_000}]
+    plan = plan_file(tmp_path, phases=[{"name": "only", "rate": 10, "duration": "14s"}], criteria=criteria)
+    with subprocess.Popen(
+        command(plan, tmp_path / "runs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
+    ) as process:
+        locust = _locust_of(process.pid)
+        _wait_for_load(tmp_path / "runs")
+        next(child for child in locust.children() if "monitoring" in child.cmdline()).kill()
+        out, _ = process.communicate(timeout=60)
+    run = finished(process.returncode, out, "", tmp_path / "runs")
+
+    assert run.code == 3, out
+    assert run.states() == {"memory": "no_data"}
+
+
+def test_a_run_in_which_only_warnings_were_judged_is_no_pass(tmp_path: Path) -> None:
+    criteria = [{"metric": "success_rate", "at_least": 0.5, "severity": "warn"}]
+    run = certify(plan_file(tmp_path, criteria=criteria))
+
+    assert run.code == 3, run.out
+    assert "nothing was judged" in " ".join(run.verdict["reasons"])
+
+
+def test_a_ctrl_c_during_the_preparation_ends_it(tmp_path: Path) -> None:
+    """The server takes the connection and never answers, so that the run hangs in its preparation."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with subprocess.Popen(
+            [*command(plan_file(tmp_path), tmp_path / "runs"), f"--host={host}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=ENVIRONMENT,
+        ) as process:
+            locust = _locust_of(process.pid)
+            time.sleep(2.5)
+            locust.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=30)
+    assert process.returncode == 3, out
+    assert not locust.is_running()

@@ -156,7 +156,7 @@ TABLE = [
     (GOOD.replace("{share: 1.0}", "{streaming: 1.5}"), "x.yaml: mix.ChatUser.streaming must be <= 1, got 1.5"),
     (
         GOOD.replace("{share: 1.0}", "{path: v1/chat}"),
-        "x.yaml: mix.ChatUser.path must be a path that begins with /, got",
+        "x.yaml: mix.ChatUser.path must be a path that begins with / and holds no spaces, got",
     ),
     (
         GOOD.replace("{ChatUser: {share: 1.0}}", "{WebSocketUser: {connections: 5}}"),

@@ -325,10 +325,24 @@ def test_delivery_counts_distinct_numbers_after_the_acknowledged_base_per_connec
         # and on another worker, subscribed before this window
         *(message(1 + n / 10, s, connection=1, worker="1") for n, s in enumerate((100, 101))),
     ]
-    found = measured(tmp_path, samples, "delivery_rate")
+    phases = [{"name": "sustained", "rate": 10, "duration": 5}]
+    found = measured(tmp_path, samples, "delivery_rate", phases=phases)
 
     assert found.value == pytest.approx((4 + 2 + 2) / (5 + 3 + 2))
     assert found.samples == 10
+
+
+def test_delivery_is_unknown_when_a_held_connection_fell_silent(tmp_path: Path) -> None:
+    phases = [{"name": "sustained", "rate": 10, "duration": 30}]
+    heard = [message(0.0, 0, "subscribed"), *(message(n / 2, n, "progress") for n in range(1, 20))]
+    found = measured(tmp_path / "a", heard, "delivery_rate", phases=phases)
+    assert found.value is None
+    assert "1 held connections received nothing any more" in (found.why or "")
+
+    lost = message(10.0, 0, connection=1)
+    lost.name, lost.message_type, lost.sequence, lost.outcome = "connection lost", None, None, Outcome.CONNECT_ERROR
+    assert measured(tmp_path / "b", [*heard, lost], "delivery_rate", phases=phases).value == 1
+    assert measured(tmp_path / "c", [*heard, lost], "ws_connections_lost", phases=phases).value == 1
 
 
 def test_an_unstamped_message_has_no_latency(tmp_path: Path) -> None:

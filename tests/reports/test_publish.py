@@ -148,3 +148,18 @@ def test_the_command_works_in_any_encoding(run: Path, encoding: str) -> None:
 def test_the_report_loads_neither_locust_nor_gevent() -> None:
     script = "import sys, reports.__main__, reports.analyzer; sys.exit(bool({'locust', 'gevent'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=120, check=False).returncode == 0
+
+
+def test_a_verdict_that_nobody_reads_is_still_the_exit_code(run: Path) -> None:
+    for quiet in ([], ["--quiet"]):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            [sys.executable, "-m", "reports", str(run), *quiet],
+            cwd=ROOT,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        os.close(write)
+        assert (done.returncode, done.stderr) == (0, b"")

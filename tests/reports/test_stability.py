@@ -172,14 +172,23 @@ def resources(tmp_path: Path, readings: list[Reading], metric: str, duration: fl
 
 def test_cpu_and_memory_are_those_of_the_target_inside_the_phase(tmp_path: Path) -> None:
     readings = [
-        *target("cpu_cores", [1.0, 2.0, 6.0]),
-        *target("rss_bytes", [1e9, 3e9, 2e9]),
+        *target("cpu_cores", [1.0, 2.0, 6.0] * 67),
+        *target("rss_bytes", [1e9, 3e9, 2e9] * 67),
         Reading(500.0, "target", "cpu_cores", 99.0),
         Reading(1.0, "host", "cpu_cores", 50.0),
     ]
     assert resources(tmp_path / "a", readings, "cpu_cores_mean").value == pytest.approx(3)
     assert resources(tmp_path / "b", readings, "cpu_cores_max").value == 6
     assert resources(tmp_path / "c", readings, "memory_max_bytes").value == 3e9
+
+
+@pytest.mark.parametrize("metric", ["cpu_cores_max", "memory_max_bytes", "memory_growth"])
+def test_a_hole_in_the_readings_could_hide_a_peak_and_tells_nothing(tmp_path: Path, metric: str) -> None:
+    readings = [*target("cpu_cores", [1.0] * 120), *target("rss_bytes", [1e9] * 120)]
+    found = resources(tmp_path, readings, metric)
+
+    assert found.value is None
+    assert "hole of 81 s" in (found.why or "")
 
 
 def test_memory_growth_is_the_slope_after_the_first_tenth_over_the_median(tmp_path: Path) -> None:
@@ -215,7 +224,8 @@ def test_growth_that_may_be_chance_is_no_leak(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("readings", "told"), [(59, False), (60, True)])
 def test_fewer_than_60_readings_are_too_short_to_tell_a_leak(tmp_path: Path, readings: int, told: bool) -> None:
-    found = resources(tmp_path, target("rss_bytes", [1e9] * readings), "memory_leak")
+    rare = target("rss_bytes", [1e9] * readings, step_s=200 / readings)
+    found = resources(tmp_path, rare, "memory_leak")
 
     assert (found.value is not None) is told
     assert told or found.why == f"too short to tell: {readings} readings, 60 are needed"

@@ -118,6 +118,8 @@ class Conductor:
         run = self._run
         if run is None and self._begun.is_set() and not self._idle.is_set():
             print("\nthe report is being written", flush=True)
+            if self._environment.web_ui is not None:
+                gevent.spawn(self._quit_when_idle)  # headless, the process ends by itself
             return
         if run is None or run.over.is_set() or run.session.stopping.is_set():
             gevent.kill(self._main, KeyboardInterrupt)  # what Locust itself waits for
@@ -125,6 +127,10 @@ class Conductor:
         print("\ninterrupted: waiting for the requests in flight (Ctrl-C again ends them)", flush=True)
         run.interrupt("interrupted by Ctrl-C")
         run.session.stopping.set()
+
+    def _quit_when_idle(self) -> None:
+        self._idle.wait()
+        gevent.kill(self._main, KeyboardInterrupt)
 
     def _on_terminate(self) -> None:
         """SIGTERM: end at once and in order. Locust itself listens to it only after a headless run."""

@@ -119,8 +119,12 @@ def test_a_run_is_started_in_the_form_and_ends_with_a_folder_and_a_report(url: s
 def test_two_runs_in_one_process_have_a_folder_each_and_the_form_decides(url: str, plan: Path, runs: Path) -> None:
     assert _status(url + "/report") == 404
     for count, seed in ((1, "7"), (2, "8")):
-        answer = _post(url + "/swarm", plan=str(plan), rate="30", time_scale="0.5", seed=seed, host="as planned")
-        assert answer["success"], answer
+        form = {"plan": str(plan), "rate": "30", "time_scale": "0.5", "seed": seed, "host": "as planned"}
+        _wait_until(
+            lambda asked=form: _post(url + "/swarm", **asked)["success"], 20
+        )  # the last report may take a while
+        again = _post(url + "/swarm", **form)
+        assert (again["success"], "under way" in again["message"]) == (False, True)
         _wait_until(lambda wanted=count: _finished(runs, wanted), 40)
     records = [RunRecord.read(folder) for folder in _finished(runs, 2)]
 

@@ -88,7 +88,7 @@ def _problems(plans: Sequence[Path]) -> list[Problem]:
 
 
 class Runner:
-    """Starts Locust once per plan. The first Ctrl-C is Locust's to handle, and no further plan is begun."""
+    """Starts Locust once per plan. Signals are passed on to it, and no further plan is begun."""
 
     def __init__(self, passed_on: list[str]) -> None:
         self._passed_on = passed_on
@@ -103,8 +103,8 @@ class Runner:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stopped = True
-        if self._process is not None and number == signal.SIGTERM:
-            self._process.terminate()
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def _run(self, plan: Path) -> Certified:
         if self._stopped:
@@ -114,9 +114,13 @@ class Runner:
             command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless"]
             command += ["--loglevel=WARNING", f"--plan={plan}", f"--run-file={run_file}", *self._passed_on]
             environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-            self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+            # In a session of its own: a Ctrl-C then reaches it once, from here, however this program was interrupted.
+            self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
             code = self._process.wait()
             folder = Path(run_file.read_text(encoding="utf-8")) if run_file.exists() else None
+        if folder is None and code != EXIT_USAGE:
+            print(f"{plan}: the load generator ended with code {code} before it could make a report", file=sys.stderr)
+            print("what it recorded is in the newest run folder: python -m reports runs/<id>", file=sys.stderr)
         if folder is None:
             return Certified(plan, EXIT_USAGE if code == EXIT_USAGE else 3, None)
         return Certified(plan, code if code in _BY_SEVERITY else 3, folder)

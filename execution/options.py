@@ -100,6 +100,7 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
         plan = load(existing(file))
         plan = plan.model_copy(update={"target": _target(plan, given)})
         plan = plan if phases is None else _with_phases(plan, phases)
+        problems += _token_problems(plan)
     except PlanError as error:
         problems += error.problems
     if problems or plan is None:
@@ -113,6 +114,15 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
         seed=int(seed),
         runs=runs,
     )
+
+
+def _token_problems(plan: Plan) -> list[Problem]:
+    """A token goes into a header as it is: a line break in it would make headers of its own."""
+    variable = plan.target.api_key_env
+    token = os.environ.get(variable, "") if variable else ""
+    if all("!" <= character <= "~" for character in token):
+        return []
+    return [Problem("environment", str(variable), "must be printable ASCII without spaces or line breaks")]
 
 
 def _with_phases(plan: Plan, phases: tuple[Phase, ...]) -> Plan:

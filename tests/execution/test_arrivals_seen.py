@@ -16,44 +16,54 @@ from tests.execution.harness import ENVIRONMENT, ROOT, plan_file, serving
 
 RATE, SECONDS = 40, 15
 STRIPE = [sys.executable, "-m", "tests.execution.stripe_process"]
+ATTEMPTS = 3
+"""A machine that is busy with something else makes requests late; what is wrong is wrong in every attempt."""
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_the_stripes_of_several_processes_are_one_poisson_process_to_the_server(tmp_path: Path, processes: int) -> None:
     phases = [{"name": "only", "rate": RATE, "duration": SECONDS}]
     plan = plan_file(tmp_path, phases=phases, arrivals="poisson")
-    log = tmp_path / "log"
+    due = schedule(load(plan), seed=1).times.tolist()
+    found: list[list[str]] = []
+    while len(found) < ATTEMPTS and (not found or found[-1]):
+        seen = _seen(plan, tmp_path / "log", processes)
+        assert len(seen) == len(due)
+        found.append(_deviations(seen, due))
+    assert found[-1] == [], found
+
+
+def _seen(plan: Path, log: Path, processes: int) -> list[float]:
+    """Return when the server saw each request, in seconds from the origin that the processes share."""
     with serving("--log", str(log)) as host:
         origin = time.monotonic() + 3.0
         started = [
             subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tests.execution.stripe_process",
-                    str(i),
-                    str(processes),
-                    repr(origin),
-                    str(plan),
-                    host,
-                ],
-                cwd=ROOT,
-                env=ENVIRONMENT,
+                [*STRIPE, str(i), str(processes), repr(origin), str(plan), host], cwd=ROOT, env=ENVIRONMENT
             )
             for i in range(processes)
         ]
         assert [process.wait(60) for process in started] == [0] * processes
-    seen = sorted(json.loads(log.read_text())["load"])
-    due = schedule(load(plan), seed=1).times
+    return sorted(moment - origin for moment in json.loads(log.read_text())["load"])
 
-    assert len(seen) == len(due)
+
+def _deviations(seen: list[float], due: list[float]) -> list[str]:
+    """Return in what the arrivals differ from the schedule, and from a Poisson process."""
+    found = []
     # Every arrival came when it was due: the union of the stripes is the schedule, and not only its law.
-    late = sorted(moment - origin - intended for moment, intended in zip(seen, due.tolist(), strict=True))
-    assert late[len(late) // 2] < 0.005
+    late = sorted(moment - intended for moment, intended in zip(seen, due, strict=True))
+    if late[len(late) // 2] > 0.005:
+        found.append(f"half of the arrivals were late by {late[len(late) // 2]:.4f} s or more")
     counts = [0] * SECONDS
     for moment in seen:
-        counts[min(int(moment - origin), SECONDS - 1)] += 1
+        counts[min(int(moment), SECONDS - 1)] += 1
+    # The index of dispersion of n counts, times n - 1, is chi-square with n - 1 degrees of freedom.
     low, high = stats.chi2.ppf([0.0005, 0.9995], SECONDS - 1) / (SECONDS - 1)
-    assert low < stats.tvar(counts) / stats.tmean(counts) < high
+    dispersion = float(stats.tvar(counts) / stats.tmean(counts))
+    if not low < dispersion < high:
+        found.append(f"the index of dispersion was {dispersion:.2f}")
     gaps = [b - a for a, b in itertools.pairwise(seen)]
-    assert stats.kstest(gaps, "expon", args=(0, sum(gaps) / len(gaps))).pvalue > 0.001
+    chance = float(stats.kstest(gaps, "expon", args=(0, sum(gaps) / len(gaps))).pvalue)
+    if chance < 0.001:
+        found.append(f"the gaps are exponential with a chance of {chance:.2g}")
+    return found

@@ -36,6 +36,17 @@ def test_a_bad_option_is_refused(tmp_path: Path, options: list[str], words: str)
     assert not list((tmp_path / "runs").glob("*/run.json"))
 
 
+def test_a_token_that_would_break_the_headers_is_refused_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "TEST_TOKEN", "canary\r\nX-Evil: 1")
+    run = certify(plan_file(tmp_path, target={"host": "embedded", "api_key_env": "TEST_TOKEN"}))
+
+    assert run.code == 2, run.out
+    assert "environment: TEST_TOKEN must be printable ASCII" in run.err
+    assert "canary" not in run.err + run.out
+
+
 def test_a_bad_plan_among_good_ones_keeps_all_of_them_from_starting(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with serving("--log", str(log)) as host:

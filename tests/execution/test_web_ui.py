@@ -103,8 +103,13 @@ def test_a_run_is_started_in_the_form_and_ends_with_a_folder_and_a_report(url: s
         )
         assert values == {"plan": str(plan), "rate": "0", "timeScale": "1", "seed": "1"}
         assert "no host attribute" not in browser.run("document.body.innerText")
+        assert browser.complaints == []
         if folder := os.environ.get("PROOFLOAD_SCREENSHOTS"):
             browser.picture(Path(folder) / "web-ui.png")
+        browser.screen(360, 900, "dark")
+        browser.visit(url)
+        browser.wait_for("document.querySelector('form button[type=submit]') !== null")
+        assert browser.complaints == []
         browser.run(f"{_TYPE}('timeScale', '0.5')")
         browser.run(f"{_TYPE}('seed', '42')")
         browser.run("document.querySelector('form button[type=submit]').click()")

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, read_table, reading_files, sample_files
+from tests.execution.harness import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
@@ -26,21 +27,8 @@ def pin(*cores: int) -> None:
 @contextmanager
 def server(*options: str) -> Iterator[str]:
     """Start the small HTTP server with known behaviour on the second core, and yield its URL."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.execution.server", *options],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: pin(1),  # noqa: PLW1509 - no threads here
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.stdin.close()
-            process.wait(10)
+    with serving(*options, preexec_fn=lambda: pin(1)) as url:
+        yield url
 
 
 def run_plan(scratch: Path, plan: dict[str, Any], *options: str, cores: tuple[int, ...] = (0,)) -> Path:

@@ -102,14 +102,15 @@ def finished(code: int, out: str, err: str, runs: Path) -> Finished:
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[str]:
-    """Start the small server, and yield its URL."""
+def serving(*options: str, **popen: Any) -> Iterator[str]:
+    """Start the small server, and yield its URL; `popen` are further arguments of its process."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.execution.server", *options],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        **popen,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -61,10 +61,10 @@ def test_a_bad_plan_among_good_ones_keeps_all_of_them_from_starting(tmp_path: Pa
     assert json.loads(log.read_text()) == {"load": [], "beforehand": []}, "a request was sent"
 
 
-@pytest.mark.parametrize("options", [["--master"], ["--worker"], ["--processes=2"]])
-def test_distributed_runs_are_refused_until_their_figures_are_right(tmp_path: Path, options: list[str]) -> None:
-    done = subprocess.run(
-        [*LOCUST, "--headless", *options, f"--plan={plan_file(tmp_path)}", f"--runs={tmp_path / 'runs'}"],
+def plain_locust(tmp_path: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Run a good plan by Locust itself, with these options."""
+    return subprocess.run(
+        [*LOCUST, "--headless", f"--plan={plan_file(tmp_path)}", f"--runs={tmp_path / 'runs'}", *options],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -72,20 +72,16 @@ def test_distributed_runs_are_refused_until_their_figures_are_right(tmp_path: Pa
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("options", [["--master"], ["--worker"], ["--processes=2"]])
+def test_distributed_runs_are_refused_until_their_figures_are_right(tmp_path: Path, options: list[str]) -> None:
+    done = plain_locust(tmp_path, *options)
     assert done.returncode == 2, done.stderr
     assert "not supported yet" in done.stderr
 
 
 def test_a_plan_that_leaves_out_a_user_class_of_its_mix_is_refused(tmp_path: Path) -> None:
-    plan = plan_file(tmp_path)
-    done = subprocess.run(
-        [*LOCUST, "--headless", f"--plan={plan}", f"--runs={tmp_path / 'runs'}", "ChatUser"],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-        check=False,
-    )
+    done = plain_locust(tmp_path, "ChatUser")
     assert done.returncode == 2, done.stderr
     assert "must include EvaluationRunUser" in done.stderr

@@ -1,24 +1,49 @@
 # `make help` lists the targets. Each is one line over certify.py, locust or a tool.
 PYTHON ?= python3
-PLAN ?= plans/quickstart.yaml
+WORKERS ?= 4
+PLAN ?= $(if $(filter llama,$(TARGET)),plans/llama/quickstart.yaml,plans/quickstart.yaml)
 HOST ?=
 ALLOW_HOST ?=
 RATE ?=
 TIME_SCALE ?=
 SEED ?=
 RUN ?=
+NAME ?=
+ID ?=
+SERVICE ?=
+KIND ?= llm
+CASES ?= plans/hxp
+SEEDS ?=
+CLEAN ?=
+ONLY ?=
 WEB_PORT ?= 8089
+CLIENTS ?=
+DURATION ?=
+SECONDS ?= 300
+TARGET ?=
+VERBOSE ?=
+METRICS_PORT ?=
+DB ?=
+RUNS ?=
+CONCURRENT ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 OPTIONS = $(if $(HOST),--host $(HOST)) $(if $(ALLOW_HOST),--allow-host $(ALLOW_HOST)) $(if $(RATE),--rate $(RATE)) \
-          $(if $(TIME_SCALE),--time-scale $(TIME_SCALE)) $(if $(SEED),--seed $(SEED))
+          $(if $(TIME_SCALE),--time-scale $(TIME_SCALE)) $(if $(SEED),--seed $(SEED)) \
+          $(if $(METRICS_PORT),--metrics-port $(METRICS_PORT)) $(if $(VERBOSE),--verbose)
+
+# The plans in plans/eval have these as ${VARIABLES}, and a default for each that is empty.
+export RUNS CLIENTS CONCURRENT DURATION CLEAN
+ifneq ($(DB),)
+export DATABASE_URL := $(DB)
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run web report plans test lint bench clean
+.PHONY: help setup llama run api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline certificate selftest
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/run.stamp: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Proofload needs Python 3.11 or newer; set PYTHON=python3.x")'
@@ -30,10 +55,35 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	@touch $@
 
+$(VENV)/llama.stamp: $(VENV)/run.stamp requirements-llama.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-llama.txt
+	@touch $@
+
 setup: $(VENV)/run.stamp ## make .venv with the pinned requirements
 
-run: $(VENV)/run.stamp ## run PLAN (HOST=, RATE=, TIME_SCALE=, SEED=, ALLOW_HOST=) and print the verdict
-	@$(BIN)/python certify.py $(PLAN) $(OPTIONS)
+llama: $(VENV)/llama.stamp ## install llama.cpp's server, a real engine for make run TARGET=llama
+
+run: $(VENV)/$(or $(filter llama,$(TARGET)),run).stamp ## run PLAN (HOST=, RATE=, TIME_SCALE=, SEED=, ALLOW_HOST=, METRICS_PORT=, TARGET=llama) and print the verdict
+	@$(if $(filter llama,$(TARGET)),$(BIN)/python -m target.llama) $(BIN)/python certify.py $(PLAN) $(OPTIONS)
+
+api: $(VENV)/run.stamp ## the evaluation platform's API alone (CONCURRENT=120, DURATION=2m for each of two phases, HOST=)
+	@$(BIN)/python certify.py plans/eval/api.yaml $(OPTIONS)
+
+websocket: $(VENV)/run.stamp ## hold CLIENTS=100 WebSockets for DURATION=1m (HOST=) and judge them
+	@$(BIN)/python certify.py plans/eval/websocket.yaml $(OPTIONS)
+
+database: $(VENV)/run.stamp ## its queries alone (RUNS=1000, CONCURRENT=50, DURATION=60s, CLEAN=true, DB=sqlite or postgresql://...)
+	@$(BIN)/python certify.py plans/eval/database.yaml $(OPTIONS)
+
+all: $(VENV)/run.stamp ## LLM, API, WebSocket and SQL at once, under one verdict (CLIENTS=50, CONCURRENT=50, RUNS=1000, DURATION=1m, DB=)
+	@$(BIN)/python certify.py plans/eval/all.yaml $(OPTIONS)
+
+ci: CLIENTS := $(or $(CLIENTS),10)
+ci: CONCURRENT := $(or $(CONCURRENT),10)
+ci: RUNS := $(or $(RUNS),500)
+ci: DURATION := $(or $(DURATION),15s)
+ci: $(VENV)/run.stamp ## the same with short settings, for a pipeline: it fails unless the verdict is PASS
+	@$(BIN)/python certify.py plans/eval/all.yaml $(OPTIONS)
 
 web: $(VENV)/run.stamp ## Locust's web UI on http://127.0.0.1:8089 (WEB_PORT=), with PLAN in its start form
 	@$(BIN)/python -m locust -f locustfile.py --web-host 127.0.0.1 --web-port $(WEB_PORT) --plan $(PLAN) $(OPTIONS)
@@ -44,16 +94,47 @@ report: $(VENV)/run.stamp ## make the report of RUN=runs/<id> again
 plans: $(VENV)/run.stamp ## list every plan with id, title and length
 	@$(BIN)/python -m plans
 
-test: $(VENV)/dev.stamp ## run all tests
-	$(BIN)/python -m pytest
+case: $(VENV)/run.stamp ## write a new test case: ID=TC-L3-PERF-LOAD-042 SERVICE=name (KIND=llm or api)
+	@$(BIN)/python -m plans new "$(ID)" "$(SERVICE)" --kind $(KIND)
+
+baseline: $(VENV)/run.stamp ## keep the figures of RUN=runs/<id> as data/baselines/NAME.json (NAME=)
+	@$(BIN)/python -m reports $(RUN) --quiet --keep "$(NAME)"
+
+certificate: $(VENV)/run.stamp ## one page over the cases in CASES=plans/hxp, from the runs that are there
+	@$(BIN)/python -m reports.certificate $(CASES)
+
+test: $(VENV)/dev.stamp ## run all tests, in WORKERS= processes
+	@$(MAKE) --silent llama || echo "llama.cpp's server could not be installed: its tests are skipped"
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+retest: $(VENV)/dev.stamp ## run what failed in the last `make test` once more, one by one
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+
+selftest: $(VENV)/run.stamp ## show known faults and none: does Proofload find them? (15 minutes; SEEDS=, CLEAN=, ONLY=)
+	@$(BIN)/python -m selftest $(if $(SEEDS),--seeds $(SEEDS)) $(if $(CLEAN),--clean $(CLEAN)) $(if $(ONLY),--only "$(ONLY)")
+
+fuzz: $(VENV)/dev.stamp ## harmed bytes for the clients' parsers, for SECONDS=300
+	$(BIN)/python -m tests.clients.fuzz --seconds $(SECONDS)
 
 lint: $(VENV)/dev.stamp ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 
+calibrate: $(VENV)/run.stamp ## say how much load this machine can honestly generate (two minutes)
+	@$(BIN)/python -m calibration
+
 bench: $(VENV)/dev.stamp ## run the benchmarks (minutes)
 	$(BIN)/python -m benchmarks
+
+PEERS := build/peers
+$(PEERS)/%.stamp: benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS)/$*
+	-$(PEERS)/$*/bin/python -m pip install --quiet $$(sed -n 's/^$*: //p' benchmarks/peers.txt)
+	@touch $@
+
+peers: $(VENV)/dev.stamp $(PEERS)/sdk.stamp $(PEERS)/aiperf.stamp $(PEERS)/guidellm.stamp $(PEERS)/genai-bench.stamp ## measure other tools beside Proofload, each in an environment under build/peers (2 GB)
+	$(BIN)/python -m benchmarks streams peers
 
 clean: ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

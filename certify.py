@@ -18,13 +18,14 @@ from pathlib import Path
 from types import FrameType
 
 from plans import PlanError, load
+from plans.exits import Exit
 from plans.problems import Problem
 from reports.analysis import Verdict
+from reports.gates import cases_in
 
 ROOT = Path(__file__).resolve().parent
-EXIT_USAGE = 2
-_BY_SEVERITY = (0, 1, 3, EXIT_USAGE)
-_PASSED_ON = ("host", "rate", "time_scale", "seed", "allow_host", "runs")
+_BY_SEVERITY = (Exit.PASS, Exit.FAIL, Exit.INVALID, Exit.USAGE)
+_PASSED_ON = ("host", "rate", "time_scale", "seed", "allow_host", "runs", "metrics_port", "metrics_host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,16 @@ def main(arguments: Sequence[str]) -> int:
     """Run the plans; the result is the exit code."""
     options = _parser().parse_intermixed_args(arguments)
     plans = [plan for path in options.plans for plan in _plans_in(Path(path))]
-    if problems := _problems(plans):
+    chosen, problems = _chosen(plans, _words(options.tags), _words(options.exclude_tags))
+    if problems:
         for problem in problems:
             print(problem, file=sys.stderr)
-        return EXIT_USAGE
-    runner = Runner([f"--{key.replace('_', '-')}={value}" for key in _PASSED_ON if (value := getattr(options, key))])
-    results = runner.run_all(plans)
-    if len(plans) > 1:
+        return Exit.USAGE
+    passed_on = [f"--{key.replace('_', '-')}={value}" for key in _PASSED_ON if (value := getattr(options, key))]
+    runner = Runner([*passed_on, f"--loglevel={'INFO' if options.verbose else 'WARNING'}"])
+    results = runner.run_all(chosen)
+    if len(chosen) > 1:
+        _certificate(plans, Path(options.runs or "runs"))
         print("\n" + "\n".join(_summary(results)))
     return max((result.exit_code for result in results), key=_BY_SEVERITY.index)
 
@@ -64,27 +68,52 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", help="requests/s in place of the plan's nominal rate")
     parser.add_argument("--time-scale", help="multiplies every duration; makes the run a rehearsal")
     parser.add_argument("--seed", help="seed of arrivals, prompts and data")
+    parser.add_argument("--metrics-port", help="serve metrics of the run for Prometheus on this port (default: none)")
+    parser.add_argument("--metrics-host", help="address that the port of the metrics is opened on (default: 127.0.0.1)")
+    parser.add_argument("--tags", help="only plans with one of these tags, separated by commas")
+    parser.add_argument("--exclude-tags", help="no plan with one of these tags, separated by commas")
+    parser.add_argument("--verbose", action="store_true", help="let Locust tell what it does: users, shape, end")
     parser.add_argument("--runs", help="folder that run folders are made in (default: runs)")
     return parser
 
 
 def _plans_in(path: Path) -> list[Path]:
-    """Return the plans that a path names; in a folder, all but those under base/, which others extend."""
-    if not path.exists() and (ROOT / path).exists():
-        path = ROOT / path
-    if not path.is_dir():
-        return [path]
-    return sorted(plan for plan in path.rglob("*.yaml") if "base" not in plan.relative_to(path).parts)
+    return cases_in(ROOT / path if not path.exists() and (ROOT / path).exists() else path)
 
 
-def _problems(plans: Sequence[Path]) -> list[Problem]:
-    problems = [] if plans else [Problem("command line", "PLAN", "names no plan: the folder holds no .yaml files")]
-    for path in plans:
+def _certificate(plans: Sequence[Path], runs: Path) -> None:
+    """Write the certificate over the plans; one that cannot be written changes no verdict."""
+    # Beside the load, which is over here, pandas would take 100 MB and a second at the start.
+    from reports.certificate import summary, write  # noqa: PLC0415
+
+    out = runs / "certificate"
+    try:
+        found = write([load(plan) for plan in plans], runs, out)
+    except OSError as error:
+        print(f"the certificate cannot be written: {error}", file=sys.stderr)
+        return
+    print("\n" + "\n".join(summary(found)))
+    print(f"certificate: {out / 'certificate.html'}")
+
+
+def _words(text: str | None) -> set[str]:
+    return {word.strip() for word in (text or "").split(",") if word.strip()}
+
+
+def _chosen(paths: Sequence[Path], wanted: set[str], unwanted: set[str]) -> tuple[list[Path], list[Problem]]:
+    """Return the plans that the tags choose, and the problems of all."""
+    problems = [] if paths else [Problem("command line", "PLAN", "names no plan: the folder holds no .yaml files")]
+    tags: dict[Path, set[str]] = {}
+    for path in paths:
         try:
-            load(path)
+            tags[path] = set(load(path).tags)
         except PlanError as error:
             problems += error.problems
-    return problems
+    chosen = [path for path, has in tags.items() if (not wanted or has & wanted) and not has & unwanted]
+    if not problems and not chosen:
+        known = ", ".join(sorted(set().union(*tags.values()))) or "none"
+        problems = [Problem("command line", "--tags", f"must leave a plan; the plans' tags are: {known}")]
+    return chosen, problems
 
 
 class Runner:
@@ -94,6 +123,7 @@ class Runner:
         self._passed_on = passed_on
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
+        self._to_pass_on: list[int] = []
 
     def run_all(self, plans: Sequence[Path]) -> list[Certified]:
         """Run the plans in order; those after an interruption are not run, and count as INVALID."""
@@ -103,27 +133,37 @@ class Runner:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stopped = True
-        if self._process is not None:
-            self._process.send_signal(number)
+        self._to_pass_on.append(number)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give Locust the signals that it has not had, one that came while it was being started among them."""
+        while self._process is not None and self._to_pass_on:
+            self._process.send_signal(self._to_pass_on.pop(0))
 
     def _run(self, plan: Path) -> Certified:
         if self._stopped:
-            return Certified(plan, Verdict.INVALID.exit_code, None)
+            return Certified(plan, Exit.INVALID, None)
         with tempfile.TemporaryDirectory() as scratch:
             run_file = Path(scratch) / "run"
             command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless"]
-            command += ["--loglevel=WARNING", f"--plan={plan}", f"--run-file={run_file}", *self._passed_on]
+            command += [f"--plan={plan}", f"--run-file={run_file}"]
+            command += ["--exit-with-parent", *self._passed_on]
             environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
             # In a session of its own: a Ctrl-C then reaches it once, from here, however this program was interrupted.
-            self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
-            code = self._process.wait()
+            # Its input ends when this program does, also when that was killed: it then ends the run in order.
+            with subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, start_new_session=True
+            ) as self._process:
+                self._pass_on()
+                code = self._process.wait()
             folder = Path(run_file.read_text(encoding="utf-8")) if run_file.exists() else None
-        if folder is None and code != EXIT_USAGE:
+        if folder is None and code != Exit.USAGE:
             print(f"{plan}: the load generator ended with code {code} before it could make a report", file=sys.stderr)
             print("what it recorded is in the newest run folder: python -m reports runs/<id>", file=sys.stderr)
         if folder is None:
-            return Certified(plan, EXIT_USAGE if code == EXIT_USAGE else 3, None)
-        return Certified(plan, code if code in _BY_SEVERITY else 3, folder)
+            return Certified(plan, Exit.USAGE if code == Exit.USAGE else Exit.INVALID, None)
+        return Certified(plan, code if code in _BY_SEVERITY else Exit.INVALID, folder)
 
 
 def _summary(results: Sequence[Certified]) -> list[str]:

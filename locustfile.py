@@ -10,15 +10,36 @@ from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
+from execution import alone
 from execution.conductor import Conductor, exit_usage
 from execution.options import add_arguments, refuse_distributed
 from plans.problems import PlanError
+from scenarios.access_log import AccessLogUser
+from scenarios.conversations import ConversationUser
 from scenarios.crud import EvaluationRunUser, HighVolumeUser, ReadOnlyUser
+from scenarios.database import DatabaseUser
 from scenarios.inference import ChatUser
+from scenarios.openapi import OpenApiUser
+from scenarios.retrieval import EmbeddingsUser, RerankUser
+from scenarios.tools import ToolUser
 from scenarios.websocket import WebSocketUser
 from shapes.profiles import PROFILES, PlanShape
 
-__all__ = ["ChatUser", "EvaluationRunUser", "HighVolumeUser", "PlanShape", "ReadOnlyUser", "WebSocketUser"]
+__all__ = [
+    "AccessLogUser",
+    "ChatUser",
+    "ConversationUser",
+    "DatabaseUser",
+    "EmbeddingsUser",
+    "EvaluationRunUser",
+    "HighVolumeUser",
+    "OpenApiUser",
+    "PlanShape",
+    "ReadOnlyUser",
+    "RerankUser",
+    "ToolUser",
+    "WebSocketUser",
+]
 
 # Headless, Locust takes the first shape of this namespace, which is PlanShape. The fixed profiles come after it,
 # for `--class-picker`.
@@ -37,3 +58,7 @@ def _add_arguments(parser: LocustArgumentParser) -> None:
 @events.init.add_listener
 def _conduct(environment: Environment, **_: object) -> None:
     Conductor(environment)
+
+
+if __name__ == "__main__":
+    sys.exit(alone.main(globals()))

@@ -11,7 +11,20 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from benchmarks import analyzer, clients, omission, platform, schedule
+from benchmarks import (
+    analyzer,
+    arrivals,
+    clients,
+    fidelity,
+    memory,
+    omission,
+    peers,
+    platform,
+    recording,
+    schedule,
+    streams,
+    websockets,
+)
 from benchmarks.table import Table
 from execution.folder import machine, versions
 
@@ -19,9 +32,20 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "schedule": schedule.measure,
     "omission": omission.measure,
     "clients": clients.measure,
+    "recording": recording.measure,
+    "streams": streams.measure,
+    "websockets": websockets.measure,
+    "arrivals": arrivals.measure,
+    "fidelity": fidelity.measure,
+    "scale": fidelity.measure_scale,
+    "memory": memory.measure,
+    "endurance": memory.measure_endurance,
+    "peers": peers.measure,
     "platform": platform.measure,
     "analyzer": analyzer.measure,
 }
+ON_REQUEST = ("endurance", "peers")
+"""Not among the default ones: minutes long, or in need of what others have to be installed for."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 _SECTION = re.compile(r"(<!-- (\w+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)
 
@@ -29,13 +53,18 @@ _SECTION = re.compile(r"(<!-- (\w+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmarks that were named, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"one of {', '.join(BENCHMARKS)} (default: all but {' and '.join(ON_REQUEST)})",
+    )
     parser.add_argument("--no-page", action="store_true", help="print only; leave docs/performance.md as it is")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     tables: dict[str, Table] = {}
-    for name in options.names or BENCHMARKS:
+    for name in options.names or [name for name in BENCHMARKS if name not in ON_REQUEST]:
         with tempfile.TemporaryDirectory(prefix="proofload-bench-") as scratch:
             tables[name] = BENCHMARKS[name](Path(scratch))
         print(tables[name].markdown(), flush=True)

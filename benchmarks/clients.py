@@ -1,22 +1,21 @@
-"""What does a request cost? A whole run of Proofload beside plain Locust users, in alternating rounds."""
+"""What does a simple request cost? A whole run of Proofload beside other clients, in alternating rounds."""
 
-import json
-import os
+import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.runs import CRUD_LIST, ENVIRONMENT, pin, readings_of, run_plan, samples_of, server
+from benchmarks.meter import Cost, python, watch
+from benchmarks.runs import ROOT, run_command
 from benchmarks.table import Table
+from calibration.process import KnownServer, known_server
 
-_ROUNDS, _SECONDS, _USERS = 5, 6, 20
+_ROUNDS, _SETTLE_S, _SECONDS, _USERS = 5, 1.0, 2.5, 20
+_LENGTH_S = int(_SETTLE_S + _SECONDS + 1.5)
+_BASE, _OURS, _PROMISE = "FastHttpUser", "Proofload", 3.0
+_AUTOCANNON = ROOT / "build" / "autocannon" / "node_modules" / ".bin" / "autocannon"
 
 _PLAIN = """
-import json, os, resource
-from locust import FastHttpUser, HttpUser, events, task
+from locust import FastHttpUser, HttpUser, task
 
 
 class Plain({base}):
@@ -25,79 +24,65 @@ class Plain({base}):
     @task
     def list(self):
         self.client.get("/")
-
-
-@events.spawning_complete.add_listener
-def begin(**_):
-    global used
-    used = resource.getrusage(resource.RUSAGE_SELF)
-
-
-@events.quitting.add_listener
-def save(environment, **_):
-    now = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
-    json.dump([environment.stats.total.num_requests, cpu], open({result!r}, "w"))
 """
 
 
 def measure(scratch: Path) -> Table:
     """CPU time per simple keep-alive request: schedule, recorder, segments and events included in ours."""
-    rounds: dict[str, list[float]] = {"Proofload": [], "FastHttpUser": [], "HttpUser": []}
-    with server() as host:
-        clients: dict[str, Callable[[], float]] = {
-            "Proofload": lambda: _ours(scratch, host),
-            "FastHttpUser": lambda: _plain("FastHttpUser", host),
-            "HttpUser": lambda: _plain("HttpUser", host),
-        }
+    with known_server() as server:
+        commands = _commands(scratch, server)
+        rounds: dict[str, list[Cost]] = {name: [] for name in commands}
         for _ in range(_ROUNDS):
-            for name, cost in clients.items():
-                rounds[name].append(cost())
-    table = Table(f"CPU time of the load generator per simple request: {_ROUNDS} alternating rounds, {_USERS} users")
-    for name, costs in rounds.items():
-        ratios = [base / cost for base, cost in zip(rounds["FastHttpUser"], costs, strict=True)]
-        what = f"{statistics.median(ratios):.2f} x the requests per core of FastHttpUser"
-        table.add(name, f"{1e6 * statistics.median(costs):.0f} µs; {what} ({min(ratios):.2f} to {max(ratios):.2f})")
-    return table
+            for name, command in commands.items():
+                rounds[name].append(watch(command, server, settle=_SETTLE_S, seconds=_SECONDS))
+    return _table(rounds)
 
 
-def _ours(scratch: Path, host: str) -> float:
-    plan = {
+def _commands(scratch: Path, server: KnownServer) -> dict[str, list[str]]:
+    url, users, length = server.url, str(_USERS), f"{_LENGTH_S}s"
+    commands = {
+        _OURS: run_command(scratch, closed_plan(_USERS, _LENGTH_S), f"--host={url}"),
+        _BASE: _plain(scratch, "FastHttpUser", url),
+        "HttpUser": _plain(scratch, "HttpUser", url),
+        "wrk": ["wrk", "-t1", f"-c{users}", f"-d{length}", f"{url}/"],
+        "hey": ["hey", "-c", users, "-z", length, "-cpus", "1", f"{url}/"],
+        "autocannon": [str(_AUTOCANNON), "-c", users, "-d", str(_LENGTH_S), f"{url}/"],
+    }
+    return {name: command for name, command in commands.items() if shutil.which(command[0])}
+
+
+def closed_plan(users: int, seconds: float) -> dict[str, object]:
+    """Return a plan in which users ask for the front page again as soon as they have it."""
+    return {
         "id": "BENCH",
         "title": "benchmark",
-        "mix": {"ReadOnlyUser": {"operations": CRUD_LIST}},
-        "phases": [{"name": "only", "users": _USERS, "duration": _SECONDS}],
+        "mix": {"SimpleUser": {"file": str(ROOT / "benchmarks" / "simple_user.py")}},
+        "phases": [{"name": "only", "users": users, "duration": seconds}],
         "criteria": [{"metric": "success_rate", "at_least": 0.99}],
+        "monitors": {"host": False, "target": False},
     }
-    folder = run_plan(scratch, plan, f"--host={host}")
-    cpu = readings_of(folder).query("source == 'generator' and metric == 'cpu_cores' and t_s > 0 and t_s < @_SECONDS")
-    requests = int(samples_of(folder)["iteration"].sum())
-    return float(cpu["value"].mean()) * _SECONDS / requests
 
 
-def _plain(base: str, host: str) -> float:
-    with tempfile.TemporaryDirectory() as scratch:
-        locustfile, result = Path(scratch) / "plain.py", Path(scratch) / "result.json"
-        locustfile.write_text(_PLAIN.format(base=base, result=str(result)), encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "locust",
-            "-f",
-            str(locustfile),
-            "--headless",
-            "--host",
-            host,
-            "--only-summary",
-        ]
-        subprocess.run(
-            [*command, "-u", str(_USERS), "-r", str(_USERS), "-t", f"{_SECONDS}s"],
-            env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            cwd=scratch,
-            check=False,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=lambda: pin(0),
-        )
-        requests, cpu = json.loads(result.read_text(encoding="utf-8"))
-    return float(cpu) / int(requests)
+def _plain(scratch: Path, base: str, url: str) -> list[str]:
+    file = scratch / f"{base}.py"
+    file.write_text(_PLAIN.format(base=base), encoding="utf-8")
+    options = ["--headless", "--only-summary", "-u", str(_USERS), "-r", str(_USERS), "-t", f"{_LENGTH_S}s"]
+    return python("-m", "locust", "-f", str(file), "--host", url, *options)
+
+
+def _table(rounds: dict[str, list[Cost]]) -> Table:
+    table = Table(
+        f"A simple keep-alive request: client on one core, {_ROUNDS} alternating rounds, {_USERS} connections"
+    )
+    for name, costs in rounds.items():
+        ratios = [base.request_us / cost.request_us for base, cost in zip(rounds[_BASE], costs, strict=True)]
+        median = statistics.median(ratios)
+        micros = statistics.median(cost.request_us for cost in costs)
+        rate = statistics.median(cost.requests / cost.seconds for cost in costs)
+        text = f"{micros:.1f} µs of CPU; {median:.2f} x the requests per core of {_BASE} ({min(ratios):.2f} to "
+        promise = (f">= {_PROMISE:g} x", median >= _PROMISE) if name == _OURS else ("", None)
+        table.add(name, f"{text}{max(ratios):.2f}); {rate:,.0f} requests/s", *promise)
+    for name in ("wrk", "hey", "autocannon"):
+        if name not in rounds:
+            table.add(name, "not installed here")
+    return table

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.runs import ENVIRONMENT, constant_plan, nearest_rank, pin, run_plan, samples_of, server
+from benchmarks.runs import ENVIRONMENT, constant_plan, nearest_rank, run_plan, samples_of
 from benchmarks.table import Table
+from calibration.process import known_server, pin
 
 _RATE, _SECONDS, _STALL_AT, _STALL_FOR = 50, 30, 10, 5
 
@@ -49,14 +50,13 @@ def ideal() -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
 
 def measure(scratch: Path) -> Table:
     """Compare mean, p95 and p99 with what a caller saw, and count the requests that went out in the stall."""
-    stall = ("--stall-at", str(_STALL_AT), "--stall-for", str(_STALL_FOR))
     truth = ideal()
-    with server(*stall) as host:
-        folder = run_plan(scratch, constant_plan(_RATE, _SECONDS), f"--host={host}")
+    with known_server(stall_at=_STALL_AT, stall_for=_STALL_FOR) as server:
+        folder = run_plan(scratch, constant_plan(_RATE, _SECONDS), f"--host={server.url}")
     rows = samples_of(folder)
     ours = np.sort(rows.loc[rows["iteration"], "latency_ms"].to_numpy())
-    with server(*stall) as host:
-        plain = np.sort(_plain_locust(host))
+    with known_server(stall_at=_STALL_AT, stall_for=_STALL_FOR) as server:
+        plain = np.sort(_plain_locust(server.url))
     table = Table("A stall of 5 s in a run of 30 s at 50 RPS: latency mean, p95, p99 in ms, and requests")
     p95 = nearest_rank(rows.loc[rows["iteration"], "latency_ms"], 0.95)
     table.add("what callers saw (arithmetic)", _figures(truth))

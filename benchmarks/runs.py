@@ -3,44 +3,39 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from calibration.process import pin
 from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, read_table, reading_files, sample_files
-from tests.execution.harness import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
-def pin(*cores: int) -> None:
-    """Keep this process, and those that it starts, on the given cores; does nothing where that cannot be."""
-    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > max(cores):
-        os.sched_setaffinity(0, cores)
-
-
-@contextmanager
-def server(*options: str) -> Iterator[str]:
-    """Start the small HTTP server with known behaviour on the second core, and yield its URL."""
-    with serving(*options, preexec_fn=lambda: pin(1)) as url:
-        yield url
-
-
 def run_plan(scratch: Path, plan: dict[str, Any], *options: str, cores: tuple[int, ...] = (0,)) -> Path:
     """Run a plan, headless and without its words, and return the run folder."""
-    runs = scratch / f"runs-{len(list(scratch.iterdir()))}"
-    path = scratch / "plan.yaml"
-    path.write_text(yaml.safe_dump(plan), encoding="utf-8")
-    command = [sys.executable, str(ROOT / "certify.py"), str(path), f"--runs={runs}", *options]
+    command = run_command(scratch, plan, *options)
     subprocess.run(
         command, cwd=ROOT, env=ENVIRONMENT, check=False, stdout=subprocess.DEVNULL, preexec_fn=lambda: pin(*cores)
     )
-    return next(runs.iterdir())
+    return newest(scratch)
+
+
+def run_command(scratch: Path, plan: dict[str, Any], *options: str) -> list[str]:
+    """Write a plan, and return the command that runs it."""
+    path = scratch / "plan.yaml"
+    path.write_text(yaml.safe_dump(plan), encoding="utf-8")
+    return [sys.executable, str(ROOT / "certify.py"), str(path), f"--runs={scratch / 'runs'}", *options]
+
+
+def newest(scratch: Path) -> Path:
+    """Return the folder of the last run."""
+    folders = [path for path in (scratch / "runs").iterdir() if path.is_dir()]
+    return max(folders, key=lambda folder: folder.stat().st_mtime_ns)
 
 
 def samples_of(folder: Path) -> pd.DataFrame:

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from benchmarks.runs import constant_plan, nearest_rank, readings_of, run_plan, samples_of, server
+from benchmarks.runs import constant_plan, nearest_rank, readings_of, run_plan, samples_of
 from benchmarks.table import Table
+from calibration.process import known_server
 
 
 def measure(scratch: Path) -> Table:
     """50 RPS for 60 s, and 1000 RPS for 15 s from one process."""
     table = Table("Schedule: one process, the server on another core")
     for rate, seconds, limit in ((50, 60, 3.0), (1000, 15, 10.0)):
-        with server() as host:
-            folder = run_plan(scratch, constant_plan(rate, seconds), f"--host={host}")
+        with known_server() as server:
+            folder = run_plan(scratch, constant_plan(rate, seconds), f"--host={server.url}")
         rows = samples_of(folder)
         rows = rows[rows["iteration"]]
         p50, p99, worst = (nearest_rank(rows["lag_ms"], q) for q in (0.5, 0.99, 1.0))

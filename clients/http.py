@@ -1,159 +1,69 @@
-"""An HTTP/1.1 client for load: gevent sockets, the llhttp parser, keep-alive, stamps taken when bytes arrive."""
+"""An HTTP/1.1 client for load: gevent's loop, the llhttp parser, keep-alive, stamps taken when bytes arrive."""
 
 import ssl
-import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from time import monotonic
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Self
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 import gevent
-import gevent.socket
 import httptools
 
-from clients.errors import BadResponse, ConnectFailed, ConnectionLost, TimedOut
+from clients import decoding, outgoing
+from clients.address import Address
+from clients.connection import Connection
+from clients.cookies import Cookies
+from clients.dial import dial, proxy_for
+from clients.errors import BadResponse, ConnectFailed, ConnectionLost, TimedOut, reason
+from clients.options import Options
+from clients.response import Response
 from clients.tls import client_context
 
-_READ_SIZE = 65536
-_HEADER_LIMIT = 65536
+__all__ = ["HttpClient", "Options", "Response"]
+
+Body = bytes | Iterable[bytes]
+
 _RETRIED_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-
-
-@dataclass(slots=True)
-class Response:
-    """A response and its times (`time.monotonic()` seconds)."""
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    """Names in lower case; of a repeated header the last."""
-    chunks: list[tuple[float, bytes]] = field(default_factory=list)
-    """Pieces of the body with the moment at which each was read from the socket, before it was parsed."""
-    sent: float = 0.0
-    """First byte handed to a pooled connection, or begin of the connect."""
-    first_byte: float | None = None
-    done: float = 0.0
-    connect_ms: float | None = None
-    """TCP + TLS of a new connection, milliseconds; None on a pooled one."""
-    broken: str | None = None
-    """Why a streamed body ended before its end; None when it is complete."""
-
-    @property
-    def body(self) -> bytes:
-        """The whole body."""
-        return b"".join(data for _, data in self.chunks)
-
-
-class _Incoming:
-    """The parser of one response, and its callbacks. Interim responses (1xx) before it are passed over."""
-
-    __slots__ = ("complete", "keep_alive", "now", "parser", "received", "response", "without_body")
-
-    def __init__(self, response: Response, method: str) -> None:
-        self.response, self.without_body = response, method == "HEAD"
-        self.complete, self.keep_alive, self.now, self.received = False, False, 0.0, 0
-        self.parser = httptools.HttpResponseParser(self)
-
-    def feed(self, data: bytes, now: float) -> None:
-        """Parse what arrived at `now`. Raises HttpParserError."""
-        self.now = now
-        self.received += len(data)
-        self.parser.feed_data(data)
-        if not self.response.status and self.received > _HEADER_LIMIT:
-            raise httptools.HttpParserError(f"headers are longer than {_HEADER_LIMIT} bytes")
-
-    def on_message_begin(self) -> None:
-        if self.complete:
-            self.keep_alive = False  # the server wrote more than was asked for: nothing after it could be trusted
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.complete:
-            self.response.headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip(" \t")
-
-    def on_headers_complete(self) -> None:
-        status = self.parser.get_status_code()
-        if self.complete:
-            return
-        if 100 <= status < 200 and status != 101:
-            self.response.headers.clear()
-            return
-        self.response.status = status
-        if self.without_body:
-            self.on_message_complete()
-
-    def on_body(self, data: bytes) -> None:
-        if not self.complete:
-            self.response.chunks.append((self.now, data))
-
-    def on_message_complete(self) -> None:
-        if self.response.status and not self.complete:
-            self.complete = True
-            self.keep_alive = self.parser.should_keep_alive()  # later the parser knows about the next message only
-
-
-class _Connection:
-    """One TCP or TLS connection, and what is needed to wait for it without a failed read first."""
-
-    __slots__ = ("_hub", "_readable", "_tls", "sock")
-
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        self._hub = gevent.get_hub()
-        raw = gevent.socket.create_connection((host, port))
-        raw.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
-        self._tls = tls is not None
-        if tls is not None:
-            try:
-                raw = tls.wrap_socket(raw, server_hostname=host)
-            except BaseException:
-                raw.close()
-                raise
-        self.sock: Any = raw
-        self._readable: Any = None if self._tls else self._hub.loop.io(raw.fileno(), 1)
-
-    def read(self) -> bytes:
-        """Wait until bytes arrive and return them; b'' when the server has closed."""
-        if self._readable is not None:
-            # An ordinary recv tries first, fails, and then waits: on a load generator that is a wasted system
-            # call for every wait.
-            self._hub.wait(self._readable)
-        data: bytes = self.sock.recv(_READ_SIZE)
-        return data
-
-    def is_stale(self) -> bool:
-        """Return True when a pooled connection was closed, or spoken on, by the server meanwhile."""
-        if self._tls and self.sock.pending():
-            return True
-        try:
-            # Under TLS too: an end of the session, like anything else unasked for, shows on the socket beneath.
-            # gevent's sockets never block by themselves; MSG_DONTWAIT, which says so, is not there on Windows.
-            self.sock._sock.recv(1, gevent.socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
-
-    def close(self) -> None:
-        """Close the socket and free its watcher."""
-        if self._readable is not None:
-            self._readable.close()
-            self._readable = None
-        self.sock.close()
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_DEFAULTS = Options()
 
 
 class HttpClient:
     """Speaks to one server over one kept-alive connection; one exchange at a time, as a user does."""
 
-    def __init__(self, base_url: str, headers: dict[str, str] | None = None, tls: ssl.SSLContext | None = None) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"base_url must be an http or https URL, got {base_url!r}")
-        secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port or (443 if secure else 80)
-        self._tls = (tls or client_context()) if secure else None
-        self._prefix = parts.path.rstrip("/")
-        standard = {"Host": parts.netloc, "User-Agent": "proofload", "Accept-Encoding": "identity"}
-        self._head = "".join(f"{name}: {value}\r\n" for name, value in (standard | (headers or {})).items())
-        self._connection: _Connection | None = None
+    _connection: Connection | None = None
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        options: Options = _DEFAULTS,
+    ) -> None:
+        """Raises ValueError for a URL, header or proxy that cannot be, OSError for files of TLS that cannot be used."""
+        self._address = Address.parse(base_url)
+        self._options = options
+        self._tls = None
+        if self._address.secure:
+            self._tls = tls or client_context(options.tls.ca, options.tls.cert, options.tls.key)
+        self._proxy = proxy_for(self._address) if options.proxy else None
+        standard = {
+            "Host": self._address.authority,
+            "User-Agent": "proofload",
+            "Accept-Encoding": decoding.ACCEPTED if options.compression else "identity",
+        }
+        self._headers = standard | dict(headers or {})
+        self._form = ""
+        if self._proxy is not None and self._tls is None:
+            self._form = self._address.origin  # such a proxy wants to be told the whole URL
+        self._prefix = self._form + self._address.prefix
+        self._head = self._encoded_head()
+        self._cookies = Cookies() if options.cookies else None
+        self._is_simple = not (options.cookies or options.compression or options.follow_redirects)
+
+    def __del__(self) -> None:
+        self.close()  # an open connection is known to the event loop, which would keep it
 
     def __enter__(self) -> Self:
         return self
@@ -169,125 +79,204 @@ class HttpClient:
             self._connection.close()
             self._connection = None
 
+    def set_header(self, name: str, value: str) -> None:
+        """Send a header with every request from now on. Raises ValueError for one that cannot be."""
+        self._headers[name] = value
+        self._head = self._encoded_head()
+
+    def _encoded_head(self) -> bytes:
+        return outgoing.header_lines(self._headers) + (self._proxy.authorization if self._form and self._proxy else b"")
+
     def request(
         self,
         method: str,
         path: str,
-        body: bytes = b"",
+        body: Body = b"",
         *,
         content_type: str = "application/json",
         timeout: float = 30.0,
         stream: bool = False,
+        expect_continue: bool = False,
     ) -> Response:
         """Return the response to one request.
 
-        With `stream`, a body that ends too early is returned with `broken` set, since what arrived is worth
-        judging; without, it raises. Raises ClientError's kinds; `timeout` bounds the whole exchange, in seconds.
+        A body that is not bytes is sent chunk by chunk, as its pieces come. With `expect_continue` the body waits for
+        the server's word. With `stream`, a body that ends too early is returned with `broken` set, since what arrived
+        is worth judging; without, it raises. Raises ClientError's kinds; `timeout` bounds all of it, in seconds.
         """
-        data = self._encode(method, path, body, content_type)
+        request = _Request(method, body, outgoing.framing(method, body, content_type), expect_continue, stream, timeout)
+        head = outgoing.request_line(method, self._prefix, path) + self._head
+        if self._is_simple:
+            return self._perform(request, head)
+        url = self._address.origin + self._address.prefix + path
+        return self._finish(request, self._perform(request, head + self._cookie_lines(url)), url)
+
+    # -- one exchange ---------------------------------------------------------------------------------------------
+
+    def _perform(self, request: "_Request", head: bytes) -> Response:
+        """Make one exchange; whatever goes wrong leaves no connection behind."""
         response = Response()
+        response.sent = request.began
         try:
-            with gevent.Timeout(timeout, TimedOut("the time is over")):
-                self._exchange(method, data, response)
-        except TimedOut:
+            self._exchange(request, request.encoded(head), response)
+        except TimedOut as error:
             self.close()
-            raise TimedOut(f"no complete response within {timeout:g} s", response.sent or None) from None
+            raise self._timed_out(request, response, error) from None
         except ConnectionLost as error:
             self.close()
-            if not (stream and response.status):
+            if not (request.stream and response.status):
                 raise
             response.broken = str(error)
         except BaseException:
             # A user that is killed in mid-exchange must not leave half a response to the next one.
             self.close()
             raise
-        response.done = response.done or time.monotonic()
+        response.done = response.done or monotonic()
         return response
 
-    def _encode(self, method: str, path: str, body: bytes, content_type: str) -> bytes:
-        if any(character in path for character in "\r\n "):
-            raise ValueError(f"path must not hold spaces or line breaks, got {path!r}")
-        head = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._head}"
-        if body or method in {"POST", "PUT", "PATCH"}:
-            head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
-        return head.encode("latin-1") + b"\r\n" + body
+    def _timed_out(self, request: "_Request", response: Response, error: TimedOut) -> TimedOut:
+        """Say which of the times was over."""
+        options = self._options
+        if str(error) or monotonic() >= request.deadline:
+            what = str(error) or f"no complete response within {request.timeout:g} s"
+        elif response.first_byte is None:
+            what = f"no first byte within {options.first_byte_timeout:g} s"
+        else:
+            what = f"no byte for {options.idle_timeout:g} s in the middle of the response"
+        return TimedOut(what, request.began)
 
-    def _exchange(self, method: str, data: bytes, response: Response) -> None:
-        pooled = self._connection is not None and self._pooled_is_good()
-        response.sent = time.monotonic()
-        if not pooled:
-            self._connect(response)
+    def _exchange(self, request: "_Request", data: bytes, response: Response) -> None:
+        connection = self._connection
+        if connection is not None and not connection.is_usable(response.sent):
+            self.close()
+            connection = None
+        if connection is None:
+            self._send_and_read(self._connect(request, response), request, data, response)
+            return
         try:
-            self._send_and_read(method, data, response)
+            self._send_and_read(connection, request, data, response)
         except ConnectionLost:
             # The server may have closed an idle connection at the very moment it was used again. Only what may
             # be repeated is, and only when not one byte of an answer had arrived.
-            if not pooled or response.first_byte is not None or method not in _RETRIED_METHODS:
+            if response.first_byte is not None or not request.is_repeatable():
                 raise
             self.close()
-            self._connect(response)
-            self._send_and_read(method, data, response)
+            response.retried = True
+            self._send_and_read(self._connect(request, response), request, data, response)
 
-    def _pooled_is_good(self) -> bool:
-        assert self._connection is not None
-        if self._connection.is_stale():
-            self.close()
-            return False
-        return True
-
-    def _connect(self, response: Response) -> None:
-        began = time.monotonic()
+    def _connect(self, request: "_Request", response: Response) -> Connection:
+        left = max(request.deadline - monotonic(), 0)
+        limit, options = self._options.connect_timeout, self._options
+        over = TimedOut("") if limit is None or left <= limit else TimedOut(f"no connection within {limit:g} s")
         try:
-            self._connection = _Connection(self._host, self._port, self._tls)
+            with gevent.Timeout(left if limit is None else min(left, limit), over):
+                self._connection = dial(self._address, self._proxy, self._tls, options, response)
+        except ConnectFailed as error:
+            raise ConnectFailed(str(error), response.sent) from None
         except (OSError, UnicodeError) as error:  # a name that no DNS could hold is a UnicodeError
-            raise ConnectFailed(_reason(error), response.sent) from error
-        response.connect_ms = (time.monotonic() - began) * 1000
+            raise ConnectFailed(reason(error), response.sent) from error
+        return self._connection
 
-    def _send_and_read(self, method: str, data: bytes, response: Response) -> None:
-        connection = self._connection
-        assert connection is not None
-        incoming = _Incoming(response, method)
+    def _send_and_read(self, connection: Connection, request: "_Request", data: bytes, response: Response) -> None:
+        incoming = connection.incoming
+        incoming.begin(response, request.method == "HEAD")
         try:
-            connection.sock.sendall(data)
-            while not incoming.complete:
-                received = connection.read()
-                now = time.monotonic()
-                if not received:
-                    self._closed_by_server(response)
-                    incoming.now = now
-                    break
-                if response.first_byte is None:
-                    response.first_byte = now
-                incoming.feed(received, now)
+            connection.exchange(data, request.deadline, request.more(), request.hold)
         except OSError as error:
-            raise ConnectionLost(_reason(error), response.sent) from error
+            raise ConnectionLost(reason(error), response.sent) from error
         except httptools.HttpParserUpgrade as error:
             raise BadResponse("not a valid HTTP response: it changes the protocol", response.sent) from error
         except httptools.HttpParserError as error:
             raise BadResponse(f"not a valid HTTP response: {error}", response.sent) from error
         response.done = incoming.now
-        if not incoming.keep_alive:
+        if connection.stale or not incoming.keep_alive:
             self.close()
 
-    @staticmethod
-    def _closed_by_server(response: Response) -> None:
-        """Accept the end of the connection as the end of the body where the protocol says so."""
-        ends_with_connection = (
-            response.status
-            and "content-length" not in response.headers
-            and response.headers.get("transfer-encoding", "identity") == "identity"
-        )
-        if not ends_with_connection:
-            what = "in the middle of the response" if response.first_byte else "without a response"
-            raise ConnectionLost(f"the server closed the connection {what}", response.sent)
+    # -- what only some users ask for -----------------------------------------------------------------------------
+
+    def _finish(self, request: "_Request", response: Response, url: str) -> Response:
+        """Keep cookies, follow redirects and decode the body, as the options say."""
+        self._keep_cookies(response, url)
+        for followed in range(1, self._options.follow_redirects + 1):
+            target = self._redirect_target(response, url)
+            if target is None or not request.redirected(response.status):
+                break
+            url = self._address.origin + target
+            line = outgoing.request_line(request.method, self._form, target)
+            response = self._perform(request, line + self._head + self._cookie_lines(url))
+            response.redirects = followed
+            self._keep_cookies(response, url)
+        if self._options.compression:
+            self._decode(response)
+        return response
+
+    def _cookie_lines(self, url: str) -> bytes:
+        return self._cookies.lines(url) if self._cookies is not None else b""
+
+    def _keep_cookies(self, response: Response, url: str) -> None:
+        if self._cookies is not None:
+            self._cookies.take(url, response)
+
+    def _redirect_target(self, response: Response, url: str) -> str | None:
+        """Return path and query of a redirect, None for what is none or leads to where load may not be allowed."""
+        location = response.headers.get("location") if response.status in _REDIRECTS else None
+        if location is None:
+            return None
+        try:
+            place = urlsplit(urljoin(url, location))
+            there = Address.parse(f"{place.scheme}://{place.netloc}")
+        except ValueError:
+            return None
+        here = self._address
+        if (there.secure, there.host, there.port) != (here.secure, here.host, here.port):
+            return None
+        target = urlunsplit(("", "", place.path or "/", place.query, ""))
+        return quote(target, safe="!#$%&'()*+,/:;=?@[]~")
+
+    def _decode(self, response: Response) -> None:
+        encoding = response.headers.get("content-encoding")
+        if not encoding or not response.chunks:
+            return
+        response.wire_bytes = response.size
+        limit, is_whole = self._options.limits.body_bytes, response.broken is None
+        try:
+            response.chunks = decoding.decoded(response.chunks, encoding, limit, is_whole)
+        except BadResponse as error:
+            error.sent = response.sent
+            raise
 
 
-def _reason(error: BaseException) -> str:
-    """Return an error of the operating system in a stable form, without addresses or numbers of this run."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: certificate verify failed: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__
+class _Request:
+    """What is asked for, until it is answered or the time is over."""
+
+    __slots__ = ("began", "body", "deadline", "framing", "hold", "method", "stream", "timeout")
+
+    def __init__(self, method: str, body: Body, framing: bytes, hold: bool, stream: bool, timeout: float) -> None:
+        self.method, self.body, self.framing = method, body, framing
+        self.hold, self.stream, self.timeout = hold, stream, timeout
+        self.began = monotonic()
+        self.deadline = self.began + timeout
+
+    def encoded(self, head: bytes) -> bytes:
+        """Return what is sent at once: all of it, where the body is at hand and need not wait."""
+        if self.hold:
+            return head + b"Expect: 100-continue\r\n" + self.framing
+        return head + self.framing + self.body if isinstance(self.body, bytes) else head + self.framing
+
+    def more(self) -> Iterable[bytes]:
+        """Return what is sent after that."""
+        if isinstance(self.body, bytes):
+            return (self.body,) if self.hold else ()
+        return outgoing.chunked(self.body)
+
+    def is_repeatable(self) -> bool:
+        """Return True when it may be sent twice: the method allows it, and its body is still there."""
+        return self.method in _RETRIED_METHODS and isinstance(self.body, bytes)
+
+    def redirected(self, status: int) -> bool:
+        """Become the request that a redirect asks for; False where the body is gone."""
+        if status == 303 or (status in {301, 302} and self.method == "POST"):
+            if self.method != "HEAD":
+                self.method = "GET"
+            self.body, self.framing, self.hold = b"", b"\r\n", False
+        return isinstance(self.body, bytes)

@@ -1,76 +1,130 @@
 """Server-sent events: bytes in, events out, by the rules of the HTML standard's event-stream format.
 
-Parsing happens after a stream has ended, from pieces that were stamped when they arrived, so that it never delays
-another user's stamp.
+Parsing happens after a stream has ended, from pieces that were stamped when they arrived, and a long stream is parsed
+in slices with turns of the event loop in between, so that it never delays another user's stamp. A piece that holds
+whole events, as nearly all do, is cut at its blank lines; only what is unusual is read line by line.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+import gevent
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
+_MESSAGE = "message"
+_SLICE = 256
+"""Events parsed, with what their reader makes of them, in one turn of the event loop: half a millisecond."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event; `at` is the arrival of the bytes that completed it, on the clock of the pieces."""
 
     at: float
-    data: str
-    event: str = "message"
+    data: bytes
+    """As it came: whoever wants JSON need not decode it first."""
+    event: str = _MESSAGE
     id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The data as text; bytes that are not UTF-8 become U+FFFD."""
+        return _text(self.data)
 
 
 def parse(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Event]:
     """Yield the events of a stream that arrived in stamped pieces.
 
     An event that the end of the stream cut off (no blank line after it) is not yielded, as the standard has it.
-    Bytes that are not UTF-8 become U+FFFD; a character split over pieces is put together first.
     """
-    data: list[str] = []
-    kind, last_id = "", None
-    for at, line in _lines(pieces):
-        if not line:
-            if data:
-                yield Event(at, "\n".join(data), kind or "message", last_id)
-            data, kind = [], ""
-            continue
+    unfinished, left = _Unfinished(), _SLICE
+    for at, piece in _without_bom(pieces):
+        events: Iterable[Event]
+        if not unfinished.is_nothing or b"\r" in piece or not piece.endswith(b"\n\n"):
+            events = unfinished.events(at, piece)
+        elif piece[:6] == b"data: " and piece.find(b"\n") == len(piece) - 2:
+            events = (_event(Event, (at, piece[6:-2], _MESSAGE, unfinished.last_id)),)
+        else:
+            events = unfinished.whole_events(at, piece)
+        for event in events:
+            yield event
+            left -= 1
+            if not left:
+                gevent.sleep(0)
+                left = _SLICE
+
+
+_event = tuple.__new__
+"""Makes an event in half of the time that its own constructor takes."""
+
+
+class _Unfinished:
+    """What of a stream has not become an event yet: parts of a line, and lines of an event."""
+
+    __slots__ = ("_after_cr", "_data", "_kind", "_rest", "is_nothing", "last_id")
+
+    def __init__(self) -> None:
+        self.last_id: str | None = None
+        self.is_nothing = True
+        self._rest: list[bytes] = []  # of the line that has not ended; joined once, however many pieces it came in
+        self._after_cr = False
+        self._data: list[bytes] = []
+        self._kind = ""
+
+    def whole_events(self, at: float, piece: bytes) -> Iterator[Event]:
+        """Yield the events of a piece that begins with the first line of one, and ends with a blank line, all by LF."""
+        for block in piece[:-2].split(b"\n\n"):
+            for line in block.split(b"\n"):
+                self._take(line)
+            if (event := self._dispatch(at)) is not None:
+                yield event
+
+    def events(self, at: float, piece: bytes) -> Iterator[Event]:
+        """Yield the events that a piece completes; LF, CR and CRLF all end a line."""
+        if not piece:
+            return
+        position = 1 if self._after_cr and piece.startswith(b"\n") else 0  # the second half of a split CRLF
+        for match in _LINE_END.finditer(piece, position):
+            self._rest.append(piece[position : match.start()])
+            line = b"".join(self._rest)
+            self._rest.clear()
+            position = match.end()
+            if line:
+                self._take(line)
+            elif (event := self._dispatch(at)) is not None:
+                yield event
+        if position < len(piece):
+            self._rest.append(piece[position:])
+        self._after_cr = piece.endswith(b"\r")
+        self.is_nothing = not (self._rest or self._data or self._kind or self._after_cr)
+
+    def _take(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
-        text = (value[1:] if value.startswith(b" ") else value).decode("utf-8", "replace")
+        value = value.removeprefix(b" ")
         if name == b"data":
-            data.append(text)
+            self._data.append(value)
         elif name == b"event":
-            kind = text
-        elif name == b"id" and "\0" not in text:
-            last_id = text
+            self._kind = _text(value)
+        elif name == b"id" and b"\0" not in value:
+            self.last_id = _text(value)
         # `retry` concerns reconnection, an empty name is a comment, and any other field is to be ignored.
 
-
-def _lines(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
-    """Yield complete lines with the arrival of the piece that ended them; LF, CR and CRLF all end a line."""
-    rest: list[bytes] = []  # of the line that has not ended; joined once, however many pieces it came in
-    after_cr = False
-    for at, block in _without_bom(pieces):
-        position = 1 if after_cr and block.startswith(b"\n") else 0  # the second half of a split CRLF
-        after_cr = block.endswith(b"\r")
-        for match in _LINE_END.finditer(block, position):
-            rest.append(block[position : match.start()])
-            yield at, b"".join(rest)
-            rest.clear()
-            position = match.end()
-        rest.append(block[position:])
+    def _dispatch(self, at: float) -> Event | None:
+        data, kind, self._data, self._kind = self._data, self._kind, [], ""
+        return Event(at, b"\n".join(data), kind or _MESSAGE, self.last_id) if data else None
 
 
-def _without_bom(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
-    """Yield the pieces that hold anything, without the byte order mark that a stream may begin with."""
-    head: bytes | None = b""
-    for at, piece in pieces:
-        block = piece
-        if head is not None:
-            head += piece
-            if len(head) < len(_BOM) and _BOM.startswith(head):
-                continue
-            block, head = head.removeprefix(_BOM), None
-        if block:
-            yield at, block
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _without_bom(pieces: Iterable[tuple[float, bytes]]) -> Iterable[tuple[float, bytes]]:
+    """Return the pieces without the byte order mark that a stream may begin with."""
+    head, rest = b"", iter(pieces)
+    for at, piece in rest:
+        head += piece
+        if len(head) >= len(_BOM) or not _BOM.startswith(head):
+            return chain([(at, head.removeprefix(_BOM))], rest)
+    return ()

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from data.quality import Expectation
 
@@ -19,13 +19,69 @@ class PromptError(ValueError):
     """A file of prompts that cannot be used; the text names every problem, one a line."""
 
 
+Message = dict[str, Any]
+"""A message of a chat as the API has it: `role`, `content`, and what else its role needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One question, and what a good answer to it has."""
+    """One question, encoded before the load, and what a good answer to it has."""
 
     id: str
-    text: str
+    content_json: bytes
+    """The question itself, as JSON: a text, or a list of the API's content parts."""
     expect: Expectation | None = None
+    chat_json: bytes | None = None
+    """All messages as a JSON list, where there are more than the question."""
+    turns: tuple[str, ...] = ()
+    """What the user says in the whole conversation, in its order, where the source has conversations."""
+    input_tokens: int | None = None
+    """The length that the plan or the trace wants, not the one that the server's tokenizer will count."""
+    output_tokens: int | None = None
+    """Length of the answer that is asked for; the plan's `max_tokens` when there is none."""
+
+    @classmethod
+    def of(
+        cls,
+        id: str,  # noqa: A002 - the field's own name
+        messages: str | Sequence[Message],
+        expect: Expectation | None = None,
+        **more: Any,
+    ) -> "Prompt":
+        """Return a prompt with its text, or all of its messages, encoded; the last of these is the question."""
+        if isinstance(messages, str):
+            return cls(id, json.dumps(messages).encode(), expect, **more)
+        content = json.dumps(messages[-1].get("content")).encode()
+        return cls(id, content, expect, chat_json=json.dumps(list(messages)).encode(), **more)
+
+    @property
+    def messages_json(self) -> bytes:
+        """The messages of the chat as a JSON list; put together by copying, nothing is encoded."""
+        return self.chat_json or b'[{"role": "user", "content": ' + self.content_json + b"}]"
+
+    @property
+    def messages(self) -> list[Message]:
+        """The messages of the chat, decoded: not for the load path."""
+        messages: list[Message] = json.loads(self.messages_json)
+        return messages
+
+    @property
+    def text(self) -> str:
+        """The text of the question, decoded: not for the load path."""
+        content = json.loads(self.content_json)
+        if isinstance(content, list):
+            return "\n".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
+        return str(content or "")
+
+
+class Prompts(Protocol):
+    """A source of prompts: a place in it always has the same prompt. Encoded, or joined from encoded parts."""
+
+    def __len__(self) -> int:
+        """Return how many places there are."""
+
+    def __getitem__(self, place: int, /) -> Prompt:
+        """Return the prompt of a place."""
 
 
 @lru_cache(maxsize=8)
@@ -39,6 +95,12 @@ def load(kind: str) -> tuple[Prompt, ...]:
     if kind not in KINDS:
         raise PromptError(f"prompts must be one of {', '.join((*KINDS, MIXED))}, got {kind!r}")
     return read(FOLDER / f"{kind}.json")
+
+
+@lru_cache(maxsize=1)
+def canaries() -> tuple[Prompt, ...]:
+    """Return the fixed prompts whose answers under load are held against the ones before it."""
+    return read(FOLDER / "canaries.json")
 
 
 def read(path: Path) -> tuple[Prompt, ...]:
@@ -83,15 +145,16 @@ def _prompt(entry: object) -> Prompt:
     expect = None
     if "expect" in entry:
         try:
-            expect = _expectation(entry["expect"])
+            expect = expectation(entry["expect"])
         except PromptError as error:
             problems += str(error).splitlines()
     if problems:
         raise PromptError("\n".join(problems))
-    return Prompt(entry["id"], entry["text"], expect)
+    return Prompt.of(entry["id"], entry["text"], expect)
 
 
-def _expectation(raw: object) -> Expectation:
+def expectation(raw: object) -> Expectation:
+    """Return what a file says of good answers. Raises PromptError with every problem."""
     if not isinstance(raw, dict) or not raw:
         raise PromptError(f".expect must be a mapping with at least one expectation, got {raw!r}")
     problems: list[str] = []

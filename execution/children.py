@@ -1,19 +1,21 @@
 """Processes that a run starts beside itself, and stops by their own id: the platform, the monitor, the report."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gevent
 
 from execution.options import ROOT
+from plans.exits import Exit
 
 _READY_S = 30.0
 _STOP_S = 5.0
-_INVALID = 3
-_VERDICTS = (0, 1, _INVALID)
+_VERDICTS = (Exit.PASS, Exit.FAIL, Exit.INVALID)
 
 
 class StartError(Exception):
@@ -23,8 +25,11 @@ class StartError(Exception):
 class Child:
     """One process. It ends by itself when this process dies, because its standard input then closes."""
 
-    def __init__(self, name: str, arguments: list[str], log: Path) -> None:
-        """Start `python -m name arguments`, with what it writes to standard error in the file `log`."""
+    def __init__(self, name: str, arguments: list[str], log: Path, secrets: Mapping[str, str] | None = None) -> None:
+        """Start `python -m name arguments`, with what it writes to standard error in the file `log`.
+
+        `secrets` are variables of its environment: what stands in a command line can be read by everybody.
+        """
         self.name, self._log = name, log
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
@@ -33,12 +38,22 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                env=os.environ | dict(secrets or {}),
                 # A Ctrl-C in the terminal is for the run, which still needs this process while it drains.
                 start_new_session=True,
             )
 
-    def ready(self) -> dict[str, Any]:
-        """Return what the process says of itself when it is ready. Raises StartError."""
+    def tell(self, text: str) -> None:
+        """Write one line to the process. Raises StartError when it has gone."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(f"{text}\n".encode())
+            self.process.stdin.flush()
+        except OSError:
+            raise StartError(f"{self.name} has ended: {self._last_words()}") from None
+
+    def said(self) -> dict[str, Any]:
+        """Return the next line of what the process says of itself. Raises StartError."""
         assert self.process.stdout is not None
         line = b""
         with gevent.Timeout(_READY_S, False):
@@ -47,9 +62,12 @@ class Child:
             said: dict[str, Any] = json.loads(line)
         except ValueError:
             self.stop()
-            words = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise StartError(f"{self.name} did not start: {words[-1] if words else 'no word from it'}") from None
+            raise StartError(f"{self.name} did not start: {self._last_words()}") from None
         return said
+
+    def _last_words(self) -> str:
+        words = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return words[-1] if words else "no word from it"
 
     def stop(self) -> None:
         """Ask the process to end, and end it when it does not."""
@@ -70,4 +88,8 @@ def report(folder: Path) -> int:
     # In a session of its own: a Ctrl-C that is pressed now must not cost the verdict.
     command = [sys.executable, "-m", "reports", str(folder)]
     code = subprocess.run(command, cwd=ROOT, check=False, start_new_session=True).returncode
-    return code if code in _VERDICTS else _INVALID
+    # Python itself exits with 1 when it cannot go on: a FAIL has left its verdict behind.
+    if code in _VERDICTS and (code != Exit.FAIL or (folder / "report" / "verdict.json").exists()):
+        return code
+    print(f"INVALID: the report ended with code {code} and no verdict; make it again: python -m reports {folder}")
+    return Exit.INVALID

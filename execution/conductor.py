@@ -1,6 +1,7 @@
 """The conductor: ties runs to Locust's events. Locust spawns and stops the users; the conductor says when."""
 
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -8,26 +9,31 @@ from typing import NoReturn
 
 import gevent
 import gevent.event
+import gevent.socket
 from locust import User
 from locust.env import Environment
+from locust.event import EventHook
 
 from execution import children, options, web
+from execution.exposition import Exposition, Watched, serve
 from execution.run import Run
+from plans.exits import Exit
+from plans.mix import WebSocketMix
 from plans.phases import Phase
 from plans.problems import PlanError, Problem
 from plans.schema import Plan
+from scenarios import brought
 from scenarios.base import LoadUser
 from shapes.profiles import PlanShape, Tick
 
-EXIT_USAGE = 2
-EXIT_INVALID = 3
+_FAREWELL_S = 10.0
 
 
 def exit_usage(problems: list[Problem]) -> NoReturn:
     """End the process with exit code 2 and the problems in words."""
     for problem in problems:
         print(problem, file=sys.stderr)
-    raise SystemExit(EXIT_USAGE)
+    raise SystemExit(Exit.USAGE)
 
 
 class Conductor:
@@ -37,8 +43,10 @@ class Conductor:
         """Check the options and take the shape's lead. Ends the process with exit code 2 when they are unusable."""
         self._environment = environment
         self._run: Run | None = None
-        self._exit_code = EXIT_INVALID
+        self._exit_code: int | None = None
+        """The last verdict's; INVALID while a run is under way, None before the first."""
         self._last_report: Path | None = None
+        self._exposition = Exposition()
         self._stop_asked = False
         self._main = gevent.getcurrent()
         self._begun = gevent.event.Event()
@@ -46,6 +54,7 @@ class Conductor:
         self._idle.set()
         given = environment.parsed_options
         self._or_exit()
+        self._expose()
         PlanShape.driver = self
         LoadUser.host = options.AS_PLANNED
         self._listen()
@@ -57,7 +66,7 @@ class Conductor:
         """Start a run, with these phases in place of the plan's when there are any."""
         self._begun.clear()
         self._idle.clear()
-        self._exit_code = EXIT_INVALID
+        self._exit_code = Exit.INVALID
         self._stop_asked = False
         try:
             self._run = self._prepared(phases)
@@ -75,14 +84,13 @@ class Conductor:
     def _prepared(self, phases: tuple[Phase, ...] | None) -> Run:
         chosen = self._or_exit(phases)
         notes = [] if phases is None else [f"the shape {phases[0].name} stands in place of the plan's phases"]
-        if chosen.plan.target.prometheus is not None:
-            notes.append("target.prometheus is not read by this version: the server's own metrics are not in here")
         self._set_user_classes(chosen.plan)
         try:
             run = Run(self._environment, chosen, self._classes(chosen.plan), notes)
         except OSError as error:
             problem = f"must be a folder that runs can be made in, got {chosen.runs} ({error.strerror or error})"
             exit_usage([Problem("command line", "--runs", problem)])
+        self._exposition.watched = Watched(run.folder.name, run.session, run.totals, run.users_present)
         print(f"run {run.folder.name}: {chosen.plan.title} against {run.session.host}", flush=True)
         return run
 
@@ -96,7 +104,7 @@ class Conductor:
         run = self._run
         if run is None:
             return None
-        users, classes = run.users_wanted(), list[type[User]](self._classes(run.session.plan))
+        users, classes = run.users_wanted(), self._classes(run.session.plan)
         return users, max(float(users), 1.0), classes
 
     # -- what Locust's events call --------------------------------------------------------------------------
@@ -108,10 +116,13 @@ class Conductor:
         events.quitting.add_listener(lambda **_: self._on_quitting())
         gevent.signal_handler(signal.SIGINT, self._on_interrupt)
         gevent.signal_handler(signal.SIGTERM, self._on_terminate)
+        if getattr(self._environment.parsed_options, "exit_with_parent", False):
+            gevent.spawn(self._end_with_input)
         if self._environment.web_ui is not None:
             web.extend(
                 self._environment.web_ui, self._environment, lambda: self._last_report, lambda: not self._idle.is_set()
             )
+            web.add_metrics(self._environment.web_ui, self._exposition)
 
     def _on_interrupt(self) -> None:
         """Ctrl-C: the first one drains the run, the next one ends it at once."""
@@ -132,13 +143,24 @@ class Conductor:
         self._idle.wait()
         gevent.kill(self._main, KeyboardInterrupt)
 
-    def _on_terminate(self) -> None:
+    def _on_terminate(self, why: str = "interrupted by SIGTERM") -> None:
         """SIGTERM: end at once and in order. Locust itself listens to it only after a headless run."""
         if self._preparing:
             gevent.kill(self._main, KeyboardInterrupt)
         elif self._run is not None:
-            self._run.interrupt("interrupted by SIGTERM")
+            self._run.interrupt(why)
             self._run.over.set()
+
+    def _end_with_input(self) -> None:
+        """Whoever started this process holds the other end of its input, and has died when that is closed."""
+        source = sys.stdin.fileno()
+        gevent.socket.wait_read(source)
+        while os.read(source, 1024):
+            gevent.socket.wait_read(source)
+        if self._begun.is_set():
+            self._on_terminate("the process that started the run has ended")
+        else:
+            gevent.kill(self._main, KeyboardInterrupt)
 
     def _stop_when_over(self, run: Run) -> None:
         """Stop the users as soon as the run is drained, or its deadline has passed: a tick would be up to 1 s late."""
@@ -157,14 +179,21 @@ class Conductor:
             self._stop_asked = self._preparing
             return
         try:
+            self._wait_for_farewells()
             folder = run.close()
             self._last_report = folder / "report" / "report.html"
-            self._exit_code = children.report(folder)
+            self._exit_code = self._exposition.verdict = children.report(folder)
             run_file = getattr(self._environment.parsed_options, "run_file", "")
             if run_file:
                 Path(run_file).write_text(str(folder), encoding="utf-8")
         finally:
             self._idle.set()  # whatever went wrong here, the process must be able to end
+
+    def _wait_for_farewells(self) -> None:
+        """Locust does not wait for users that it asks to stop a second time, and some still have a request to make."""
+        runner = self._environment.runner
+        if runner is not None and not runner.user_greenlets.join(_FAREWELL_S):
+            runner.user_greenlets.kill(timeout=1)
 
     def _on_quitting(self) -> None:
         """Give the verdict as exit code; on a signal the run is still to be closed, and Locust may come here twice."""
@@ -174,11 +203,13 @@ class Conductor:
             self._on_stopped()
         if not self._preparing:  # what is only being prepared is left as it is: nothing of it is under way
             self._idle.wait()
-        self._environment.process_exit_code = self._exit_code if self._has_headless_verdict() else 0
+        self._environment.process_exit_code = self._no_run if self._exit_code is None else self._exit_code
 
-    def _has_headless_verdict(self) -> bool:
+    @property
+    def _no_run(self) -> Exit:
+        """A process that was to run a plan and did not has no verdict; a web UI that nobody used has nothing to say."""
         given = self._environment.parsed_options
-        return bool(given is None or given.headless or self._exit_code != EXIT_INVALID)
+        return Exit.PASS if given is not None and not given.headless else Exit.INVALID
 
     # -- set-up ---------------------------------------------------------------------------------------------
 
@@ -186,13 +217,39 @@ class Conductor:
         given = self._environment.parsed_options
         assert given is not None  # Locust parses its command line before it fires init
         try:
-            return options.resolve(given, phases)
+            chosen = options.resolve(given, phases)
+            self._bring(chosen.plan)
+        except PlanError as error:
+            exit_usage(error.problems)
+        return chosen
+
+    def _expose(self) -> None:
+        """Open the port for Prometheus when one was asked for."""
+        given = self._environment.parsed_options
+        port = getattr(given, "metrics_port", 0)
+        if not port:
+            return
+        try:
+            self._metrics = serve(self._exposition, getattr(given, "metrics_host", "127.0.0.1"), port)
         except PlanError as error:
             exit_usage(error.problems)
 
-    def _classes(self, plan: Plan) -> list[type[LoadUser]]:
+    def _bring(self, plan: Plan) -> dict[str, type[User]]:
+        """Return the classes of the operator's own files. Listeners of theirs to `init`, which is past, are called."""
+        init = self._environment.events.init
+        known = list(init._handlers)
+        classes = brought.classes(plan.mix)
+        late = EventHook()
+        late._handlers = [handler for handler in init._handlers if handler not in known]
+        late.fire(environment=self._environment, runner=self._environment.runner, web_ui=self._environment.web_ui)
+        return classes
+
+    def _classes(self, plan: Plan) -> list[type[User]]:
         """Return the plan's user classes. Ends the process when Locust was told to leave one of them out."""
-        known = {cls.__name__: cls for cls in self._environment.user_classes if issubclass(cls, LoadUser)}
+        known: dict[str, type[User]] = {
+            cls.__name__: cls for cls in self._environment.user_classes if issubclass(cls, LoadUser)
+        }
+        known |= self._bring(plan)
         if missing := [name for name in plan.mix.names() if name not in known]:
             exit_usage(
                 [Problem("command line", "user classes", f"must include {', '.join(missing)}, as the plan asks")]
@@ -201,10 +258,13 @@ class Conductor:
 
     def _set_user_classes(self, plan: Plan) -> None:
         """Tell Locust the proportions of the pool, and the number of held connections."""
-        for cls in self._classes(plan):
+        classes = self._classes(plan)
+        others = [cls for cls in self._environment.user_classes if cls.__name__ not in plan.mix.names()]
+        self._environment.user_classes = [*others, *classes]
+        for cls in classes:
             scenario = getattr(plan.mix, cls.__name__)
             cls.weight = getattr(scenario, "share", 1.0)
-            cls.fixed_count = getattr(scenario, "connections", 0)
+            cls.fixed_count = scenario.connections if isinstance(scenario, WebSocketMix) else 0
 
     @staticmethod
     def _quieten(headless: bool) -> None:

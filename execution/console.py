@@ -54,7 +54,7 @@ class Console:
 
     def line(self, now: float) -> str:
         """Return the line at `now` seconds from the origin."""
-        live, dispatcher = self._tallies.snapshot(now), self._session.dispatcher
+        live, dispatcher = self._tallies.snapshot(), self._session.dispatcher
         p95 = "–" if live.p95_ms is None else f"{live.p95_ms:.0f} ms"
         return (
             f"{self._where(now)}  offered {self._offered_rps(now):.1f}/s  achieved {live.achieved_rps:.1f}/s  "

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import gevent
 
 from clients.errors import ClientError
-from clients.http import HttpClient
 from plans.faults import Fault
 from samples.journal import Event, EventKind, Journal
 from scenarios.session import Session
@@ -43,7 +42,7 @@ class FaultTimeline:
         word = "on" if method == "PUT" else "off"
         kind, text = EventKind.FAULT, f"fault {fault.kind} {word}"
         try:
-            with HttpClient(self._session.host) as client:
+            with self._session.client() as client:
                 response = client.request(method, path, json.dumps(body).encode() if body else b"", timeout=5)
             if response.status >= 400:
                 kind = EventKind.WARNING

@@ -14,7 +14,7 @@ from plans.run import PhaseRecord
 from scenarios.dispatcher import Dispatcher
 from shapes.arrivals import PhaseSpan
 
-_PACKAGES = ("locust", "gevent", "httptools", "websocket-client", "pyarrow", "numpy")
+_PACKAGES = ("locust", "gevent", "httptools", "orjson", "wsproto", "pyarrow", "numpy")
 
 
 def create(runs: Path, plan_id: str) -> Path:
@@ -39,6 +39,7 @@ def versions() -> dict[str, str]:
 def machine() -> dict[str, str]:
     """Return what kind of machine generated the load."""
     return {
+        "name": platform.node(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpus": str(os.cpu_count()),
         "processor": _processor(),

@@ -4,21 +4,30 @@ import math
 import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from locust.argument_parser import LocustArgumentParser
 from pydantic import ValidationError
 
+from clients.address import Address
+from clients.dial import proxy_for
+from clients.tls import client_context
+from plans.hosts import EMBEDDED
 from plans.loading import load
 from plans.phases import Phase
 from plans.problems import PlanError, Problem
 from plans.run import scaled
-from plans.schema import Plan, Target
+from plans.schema import Plan
+from plans.target import Target
+from scenarios import database
+from shapes.arrivals import expected
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PLAN = "plans/quickstart.yaml"
 DEFAULT_SEED = 1
+MOST_ARRIVALS = 50_000_000
+"""The schedule is in memory before the load begins, with some 50 bytes for each."""
 AS_PLANNED = "as planned"
 """What stands in the web UI's form for a host that is the plan's own."""
 
@@ -42,6 +51,11 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     add("seed", int, DEFAULT_SEED, "seed of arrivals, prompts and data", form=True)
     add("allow-host", str, "", "further hosts that load may go to, separated by commas", form=False)
     add("runs", str, str(ROOT / "runs"), "folder that run folders are made in", form=False)
+    parser.add_argument(
+        "--exit-with-parent", action="store_true", help="end the run when standard input ends", include_in_web_ui=False
+    )
+    add("metrics-port", int, 0, "serve metrics of the run for Prometheus on this port; 0: none", form=False)
+    add("metrics-host", str, "127.0.0.1", "address that the port of the metrics is opened on", form=False)
     add("run-file", str, "", "file that the path of the finished run's folder is written to", form=False)
 
 
@@ -101,13 +115,19 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
         plan = plan.model_copy(update={"target": _target(plan, given)})
         plan = plan if phases is None else _with_phases(plan, phases)
         problems += _token_problems(plan)
+        problems += _connection_problems(plan, file)
+        problems += [replace(problem, file=problem.file or file) for problem in database.problems(plan)]
     except PlanError as error:
         problems += error.problems
     if problems or plan is None:
         raise PlanError(problems)
     rate_scale = _rate_scale(plan, rate)
+    plan = scaled(plan, time_scale, rate_scale)
+    if (count := expected(plan)) > MOST_ARRIVALS:
+        message = f"must make at most {MOST_ARRIVALS:,} arrivals in all, got {count:,.0f}"
+        raise PlanError([Problem(file, "phases", f"{message}: lower the rate, shorten the phases or split the plan")])
     return Options(
-        plan=scaled(plan, time_scale, rate_scale),
+        plan=plan,
         plan_file=file,
         time_scale=time_scale,
         rate_scale=rate_scale,
@@ -118,11 +138,44 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
 
 def _token_problems(plan: Plan) -> list[Problem]:
     """A token goes into a header as it is: a line break in it would make headers of its own."""
-    variable = plan.target.api_key_env
-    token = os.environ.get(variable, "") if variable else ""
-    if all("!" <= character <= "~" for character in token):
-        return []
-    return [Problem("environment", str(variable), "must be printable ASCII without spaces or line breaks")]
+    variables = [plan.target.api_key_env, plan.judge.api_key_env if plan.judge else None]
+    accounts = plan.target.accounts
+    password = accounts.password_env if accounts else None
+    found = _unprintable(variables)
+    if password and not os.environ.get(password):
+        found.append(Problem("environment", password, "must be set: it is the password of target.accounts"))
+    return found
+
+
+def _unprintable(variables: list[str | None]) -> list[Problem]:
+    return [
+        Problem("environment", variable, "must be printable ASCII without spaces or line breaks")
+        for variable in variables
+        if variable and not all("!" <= character <= "~" for character in os.environ.get(variable, ""))
+    ]
+
+
+def _connection_problems(plan: Plan, plan_file: str) -> list[Problem]:
+    """What keeps every user from connecting is told before the load: files of TLS, and a proxy of another kind."""
+    tls = plan.target.connections.tls
+    files = {"ca": tls.ca, "cert": tls.cert, "key": tls.key}
+    missing = [name for name, file in files.items() if file is not None and not os.access(file, os.R_OK)]
+    field = "target.connections.tls"
+    if missing:
+        return [
+            Problem(plan_file, f"{field}.{name}", f"must be a file that can be read, got {files[name]}")
+            for name in missing
+        ]
+    try:
+        client_context(tls.ca, tls.cert, tls.key)
+    except OSError as error:
+        return [Problem(plan_file, field, f"must be certificates and a key without password in PEM form ({error})")]
+    try:
+        if plan.target.host != EMBEDDED and plan.target.connections.proxy:
+            proxy_for(Address.parse(plan.target.host))
+    except ValueError as error:
+        return [Problem("environment", "http_proxy, https_proxy", str(error))]
+    return []
 
 
 def _with_phases(plan: Plan, phases: tuple[Phase, ...]) -> Plan:

@@ -4,24 +4,37 @@ import json
 import os
 
 from clients.errors import ClientError
-from clients.http import HttpClient
+from execution import dependencies
 from execution.options import existing
+from plans.capacity import Capacity
 from plans.run import Precondition
 from plans.schema import Plan
+from scenarios.database import DatabaseUser
 from scenarios.session import Session
 
 _TIMEOUT_S = 5.0
+_RESTING = {"target.cpu_cores": 0.5, "server.requests_running": 0.0, "server.requests_waiting": 0.0}
+"""The most that a server at rest does: an engine's idle loop may take a part of a core."""
+_WORDS = {
+    "target.cpu_cores": "CPU {:.2f} cores",
+    "target.rss_bytes": "memory {:.3g} bytes",
+    "server.requests_running": "{:g} requests running",
+    "server.requests_waiting": "{:g} waiting",
+    "server.kv_cache_share": "KV-cache {:.0%}",
+    "gpu.memory_used_bytes": "GPU memory {:.3g} bytes",
+}
 
 
 def check(session: Session) -> list[Precondition]:
     """Return what was found of the service and of this machine. A failed one is told, and the load decides."""
-    return [_service(session), _machine(), *_baseline(session.plan)]
+    service = [_service(session)] if session.plan.mix.needs_server else []
+    return [*service, _machine(), *dependencies.check(session.plan)]
 
 
 def _service(session: Session) -> Precondition:
     path = session.plan.target.health
     try:
-        with HttpClient(session.host, session.headers()) as client:
+        with session.client() as client:
             status = client.request("GET", path, timeout=_TIMEOUT_S).status
     except ClientError as error:
         return Precondition(name="service healthy", held=False, found=f"no answer from {session.host}{path}: {error}")
@@ -37,17 +50,55 @@ def _machine() -> Precondition:
     return Precondition(name=name, held=load < cpus, found=f"load average {load:.2f} on {cpus} CPUs")
 
 
-def _baseline(plan: Plan) -> list[Precondition]:
+def baseline(plan: Plan) -> tuple[list[Precondition], dict[str, object] | None]:
+    """Return whether the plan's baseline is known, and what stands in it; nothing for a plan without one."""
     if plan.baseline is None:
-        return []
-    name, file = "baseline known", existing(plan.baseline)
+        return [], None
+    name = "baseline known"
     try:
-        figures = json.loads(file.read_text(encoding="utf-8"))
+        figures = json.loads(existing(plan.baseline).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        return [Precondition(name=name, held=False, found=f"{plan.baseline} cannot be read: {error}")]
-    return [Precondition(name=name, held=bool(figures), found=f"{plan.baseline}: {len(figures)} entries")]
+        return [Precondition(name=name, held=False, found=f"{plan.baseline} cannot be read: {error}")], None
+    if not isinstance(figures, dict) or not figures:
+        return [Precondition(name=name, held=False, found=f"{plan.baseline} holds no figures")], None
+    return [Precondition(name=name, held=True, found=f"{plan.baseline}: {len(figures)} entries")], figures
 
 
-def monitors(error: str | None) -> Precondition:
-    """Return whether the monitor samples; `error` is what kept it from it."""
-    return Precondition(name="monitors collecting", held=error is None, found=error or "a reading before the load")
+def canaries(session: Session) -> list[Precondition]:
+    """Return whether the canaries have answers from before the load; nothing in a plan without them."""
+    chat = session.plan.mix.ChatUser
+    if chat is None or not chat.canaries:
+        return []
+    answered = len(session.unloaded)
+    found = f"{answered} unloaded answers" if answered else "no answer before the load; consistency cannot be told"
+    return [Precondition(name="canaries answered", held=answered > 0, found=found)]
+
+
+def database(session: Session) -> list[Precondition]:
+    """Return whether the database is as its users need it; nothing in a plan without them."""
+    if session.plan.mix.DatabaseUser is None:
+        return []
+    trouble = DatabaseUser.trouble
+    return [Precondition(name="database ready", held=trouble is None, found=trouble or DatabaseUser.found)]
+
+
+def capacity(found: Capacity) -> list[Precondition]:
+    """Return whether the plan asks for no more than was calibrated; nothing where that is not known."""
+    if found.share is None:
+        return []
+    return [Precondition(name="within the calibrated capacity", held=found.share <= 1, found=found.sentence())]
+
+
+def monitors(error: str | None, missing: list[str] | None = None) -> Precondition:
+    """Return whether the monitor samples; `error` is what kept it from it, `missing` what it has not to watch."""
+    found = error or "; ".join(["a reading before the load", *(missing or [])])
+    return Precondition(name="monitors collecting", held=error is None, found=found)
+
+
+def target_at_rest(before: dict[str, float]) -> Precondition:
+    """Return whether the server had nothing to do in the monitor's last reading before the load."""
+    busy = [name for name, most in _RESTING.items() if before.get(name, 0.0) > most]
+    told = [words.format(before[name]) for name, words in _WORDS.items() if name in before]
+    if not told:
+        return Precondition(name="target at rest", held=False, found="no reading of the target before the load")
+    return Precondition(name="target at rest", held=not busy, found=", ".join(told))

@@ -6,44 +6,64 @@ import gc
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from urllib.parse import urlsplit
 
 import gevent
 import gevent.event
-from locust import stats
+from locust import User, stats
 from locust.env import Environment
 
 from execution import folder as run_folder
-from execution import preconditions
+from execution import judging, preconditions, watching
 from execution.children import Child, StartError
 from execution.console import Console
 from execution.faults import FaultTimeline
 from execution.options import Options
 from execution.storage import Storage
 from monitoring.generator import GeneratorHealth
+from plans.capacity import capacity
 from plans.hosts import EMBEDDED
+from plans.input_files import replay_notes
 from plans.run import Ending, ProcessRecord, RunRecord, derive_seed
-from plans.schema import loopback
 from samples.journal import Event, EventKind, Journal
 from samples.live import LiveTallies, LocustStatistics
 from samples.recorder import Recorder
-from samples.sample import Outcome, Sample
+from samples.sample import Outcome, Protocol, Sample
+from samples.totals import Totals
 from scenarios.base import ArrivingUser, LoadUser
+from scenarios.brought import BroughtUser
 from scenarios.dispatcher import RUN_STOPPED, Arrival, Dispatcher
-from scenarios.session import Clock, Session, token_of
+from scenarios.session import Clock, Session, secrets_of
 from shapes.arrivals import Schedule, schedule
 
 _log = logging.getLogger("proofload")
 _WORKER = "0"
 _LEAD_S = 0.4
 """From the end of the preparation to the run's origin: time to spawn the first users."""
+_REST_S = 0.6
+"""The same when the target is watched: so long it is left alone, and read before the load."""
 _LEAD_PER_USER_S = 0.0005
 _COLLECT_EVERY = 100_000
+_SWITCH_S = 0.0005
+"""How long the thread that writes samples may keep the interpreter from the event loop; Python's own 5 ms would show
+in the times."""
+
+
+def _protocol(user: type[User]) -> Protocol:
+    if issubclass(user, BroughtUser):
+        return user.proofload_protocol
+    return user.protocol if issubclass(user, ArrivingUser) else Protocol.WEBSOCKET
+
+
+def _why_not_begun(error: BaseException) -> str:
+    if isinstance(error, Exception):
+        return f"the preparation failed: {type(error).__name__}: {error}"
+    return "interrupted before the load began"
 
 
 class Run:
@@ -53,34 +73,39 @@ class Run:
     still had in flight is recorded as cut; the last samples are written; only then is the run closed.
     """
 
-    def __init__(
-        self, environment: Environment, options: Options, users: list[type[LoadUser]], notes: list[str]
-    ) -> None:
+    def __init__(self, environment: Environment, options: Options, users: list[type[User]], notes: list[str]) -> None:
         """Make the folder and start the processes around the run. Raises OSError when there is no place for it."""
-        self._environment, self._options, self._users, plan = environment, options, users, options.plan
+        self._environment, self._options, plan = environment, options, options.plan
+        self._users = [user for user in users if issubclass(user, LoadUser)]
         self.folder = run_folder.create(options.runs, plan.id)
         self.journal = Journal(self.folder)
         self.over = gevent.event.Event()
         """Set when nothing is in flight any more, or the deadline for it has passed."""
         self.clock = Clock()
-        token = token_of(plan)
-        self.recorder = Recorder(_WORKER, self.clock, secrets=(token,) if token else ())
+        self.recorder = Recorder(_WORKER, self.clock, (*secrets_of(plan), *judging.secrets_of(plan)))
         self.tallies = LiveTallies()
-        self.recorder.listeners += [self.tallies, LocustStatistics(environment)]
+        self.recorder.announcers.append(LocustStatistics(environment))
         self.process = ProcessRecord(worker=_WORKER, pid=os.getpid())
-        self.storage = Storage(self.folder, self.recorder, self.process)
+        self.totals = Totals()
+        self.storage = Storage(self.folder, self.recorder, self.process, self._digest)
         self.schedule: Schedule = schedule(plan, options.seed)
-        self._protocols = {user.__name__: user.protocol for user in users if issubclass(user, ArrivingUser)}
+        self._protocols = {user.__name__: _protocol(user) for user in users}
         self.session = self._session(plan.target.host)
         self.record = self._record(notes)
+        self._compare_with_calibration()
         self._console = Console(self.session, self.schedule.spans, self.tallies)
         self._children: list[Child] = []
         self._greenlets: list[gevent.Greenlet] = []
         self._stopped_at = math.inf
         self._closed = False
+        self._noted = 0
         self._prepare()
 
     # -- beginning ------------------------------------------------------------------------------------------
+
+    def _digest(self, samples: list[Sample], now: float) -> None:
+        self.tallies.take(samples, now)
+        self.totals.take(samples)
 
     def _session(self, host: str) -> Session:
         options, plan = self._options, self._options.plan
@@ -93,7 +118,8 @@ class Run:
             drop=self._drop,
             random=Random(derive_seed(options.seed, "think")),
         )
-        return Session(plan, host, options.seed, 0, self.clock, self.recorder, dispatcher)
+        firsts = {span.name: first for span, first in zip(self.schedule.spans, self.schedule.firsts, strict=True)}
+        return Session(plan, host, options.seed, 0, self.clock, self.recorder, dispatcher, self.folder, firsts)
 
     def _record(self, notes: list[str]) -> RunRecord:
         options = self._options
@@ -108,27 +134,48 @@ class Run:
             started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
             clock_origin=self.clock.origin,
             wall_origin=time.time(),
-            notes=notes,
+            notes=[*notes, *replay_notes(options.plan)],
             processes=[self.process],
             command=run_folder.command(),
             versions=run_folder.versions(),
             machine=run_folder.machine(),
         )
 
+    def _compare_with_calibration(self) -> None:
+        """Warn before the load when the plan asks for more than this machine was seen to generate."""
+        record = self.record
+        record.capacity = capacity(self._options.plan, self._options.runs, record.machine, record.versions)
+        found = preconditions.capacity(record.capacity)
+        record.preconditions += found
+        if not all(one.held for one in found):
+            _log.warning("more than this machine can be trusted with: %s", record.capacity.sentence())
+            self.journal.add(Event(0.0, EventKind.WARNING, f"beyond the calibration: {record.capacity.sentence()}"))
+
     def _prepare(self) -> None:
         pid: int | None = None
-        LoadUser.session = self.session
+        LoadUser.session = BroughtUser.proofload_session = self.session
+        self.record.save(self.folder)  # from here on the folder can be read, whatever happens
         try:
-            platform = self._start_platform() if self.session.host == EMBEDDED else None
+            embedded = self.session.host == EMBEDDED and self._options.plan.mix.needs_server
+            platform = self._start_platform() if embedded else None
             for user_class in self._users:
                 user_class.prepare(self.session)
             if platform is not None:
-                ready = platform.ready()
+                ready = platform.said()
                 self.session.host, pid = str(ready["url"]), int(ready["pid"])
-            self.record.preconditions = preconditions.check(self.session)
+            elif (database := self._options.plan.mix.DatabaseUser) and not self._options.plan.mix.needs_server:
+                self.session.host = str(database.url)
+            monitor = self._start_monitor(pid)
+            self.record.preconditions += preconditions.check(self.session)
+            found, self.record.baseline = preconditions.baseline(self.session.plan)
+            self.record.preconditions += found
             for user_class in self._users:
                 user_class.warm_up(self.session)
-            lead = _LEAD_S + _LEAD_PER_USER_S * self.users_wanted()
+            self.record.preconditions += preconditions.canaries(self.session) + preconditions.database(self.session)
+            self.record.notes += self.session.notes
+            self._noted = len(self.session.notes)
+            monitor = self._await_monitor(monitor)
+            lead = (_LEAD_S if monitor is None else _REST_S) + _LEAD_PER_USER_S * self.users_wanted()
             self.clock.origin = time.monotonic() + lead
             self.record.clock_origin, self.record.wall_origin = self.clock.origin, time.time() + lead
             self.record.host = self.session.host
@@ -138,45 +185,53 @@ class Run:
             self.record.ending = Ending.FAILED_TO_START
             self.over.set()
             return
-        except BaseException:
+        except BaseException as error:
             # Broken, or interrupted: there will be no run whose closing could stop these.
             self._stop_children()
+            self.record.notes.append(_why_not_begun(error))
+            self.record.ending = Ending.FAILED_TO_START
+            with contextlib.suppress(OSError):
+                self.record.save(self.folder)
             raise
-        self._greenlets += [gevent.spawn(self._start_monitor, pid), gevent.spawn(self._conduct)]
+        self._greenlets.append(gevent.spawn(self._conduct))
+        if monitor is not None:
+            self._greenlets.append(gevent.spawn(self._read_before_load, monitor))
 
     def _start_platform(self) -> Child:
         child = Child("target", ["--port", "0", "--seed", str(self._options.seed)], self.folder / "target.log")
         self._children.append(child)
         return child
 
-    def _start_monitor(self, pid: int | None) -> None:
-        """Start the monitor process; the users are spawned meanwhile, and it takes a reading before the load."""
-        watched = self._watched(pid)
+    def _start_monitor(self, pid: int | None) -> Child | None:
+        """Start the monitor process, or return None when there is nothing to watch or it cannot be started."""
+        watched = watching.options(self._options.plan, self.session.host, pid)
         if not watched:
-            return
+            return None
         interval = str(self._options.plan.monitors.interval)
-        arguments = ["--folder", str(self.folder), "--origin", repr(self.clock.origin), "--interval", interval]
-        child = Child("monitoring", [*arguments, *watched], self.folder / "monitor.log")
+        arguments = ["--folder", str(self.folder), "--interval", interval, *watched]
+        child = Child("monitoring", arguments, self.folder / "monitor.log", watching.secrets(self._options.plan))
         self._children.append(child)
-        problem = None
-        try:
-            child.ready()
-        except StartError as error:
-            problem = str(error)  # the load goes on; a criterion on resources will find no data, and say so
-        self.record.preconditions.append(preconditions.monitors(problem))
+        return child
 
-    def _watched(self, pid: int | None) -> list[str]:
-        """Return the monitor's options for the machine and for the target's process, when that runs here."""
-        plan, host = self._options.plan, self.session.host
-        watched = ["--host"] if plan.monitors.host else []
-        if not plan.monitors.target or not loopback(host):
-            return watched
-        if pid is not None:
-            return [*watched, "--target-pid", str(pid)]
-        if plan.target.process is not None:
-            field, value = next((k, v) for k, v in plan.target.process.model_dump().items() if v is not None)
-            return [*watched, f"--target-{field}", str(value)]
-        return [*watched, "--target-port", str(urlsplit(host).port or 80)]
+    def _await_monitor(self, monitor: Child | None) -> Child | None:
+        """Return the monitor when it is up; the load goes on without it, and criteria on resources find no data."""
+        try:
+            if monitor is not None:
+                monitor.said()
+        except StartError as error:
+            self.record.preconditions.append(preconditions.monitors(str(error)))
+            return None
+        return monitor
+
+    def _read_before_load(self, monitor: Child) -> None:
+        """Tell the monitor when the load begins, and keep what it sees before that."""
+        try:
+            monitor.tell(repr(self.clock.origin))
+            missing = monitor.said()["missing"]
+            self.record.preconditions.append(preconditions.monitors(None, missing))
+            self.record.preconditions.append(preconditions.target_at_rest(monitor.said()["before"]))
+        except StartError as error:
+            self.record.preconditions.append(preconditions.monitors(str(error)))
 
     # -- under way ------------------------------------------------------------------------------------------
 
@@ -186,6 +241,11 @@ class Run:
         pool = self.session.dispatcher.users_wanted(max(self.clock(), 0.0)) if self.schedule.names else 0
         return pool + (connections.connections if connections else 0)
 
+    def users_present(self) -> int:
+        """Return how many users there are now."""
+        runner = self._environment.runner
+        return runner.user_count if runner else 0
+
     def _conduct(self) -> None:
         try:
             gevent.sleep(max(-self.clock() - 0.05, 0))
@@ -194,6 +254,7 @@ class Run:
             gc.collect()
             gc.freeze()
             gc.set_threshold(_COLLECT_EVERY, 50, 100)
+            sys.setswitchinterval(_SWITCH_S)
             gevent.sleep(max(-self.clock(), 0))
             self.session.started.set()
             self.storage.start()
@@ -217,9 +278,8 @@ class Run:
 
     def _watch_generator(self) -> None:
         def gauges() -> dict[str, float]:
-            runner = self._environment.runner
             return {
-                "users": float(runner.user_count if runner else 0),
+                "users": float(self.users_present()),
                 "in_flight": float(self.session.dispatcher.in_flight),
             }
 
@@ -282,9 +342,12 @@ class Run:
         gc.unfreeze()  # not before: the next collection walks everything, and nothing may be in flight then
         steps: list[Callable[[], None]] = [
             self.storage.close,
+            self._wind_up,
+            lambda: self.session.answers.write(self.folder, _WORKER, self.recorder.clean),
             lambda: self._complete_record(ended),
             self._stop_children,
             self._save_locust_statistics,
+            self._judge,
             self._console.close,
         ]
         for step in steps:
@@ -297,6 +360,11 @@ class Run:
                 self.process.write_errors.append(text)
                 _log.error(text)
         return self.folder
+
+    def _wind_up(self) -> None:
+        for user_class in self._users:
+            self.record.queries += user_class.wind_up(self.session)
+        self.record.notes += self.session.notes[self._noted :]
 
     def _complete_record(self, ended: float) -> None:
         record = self.record
@@ -312,6 +380,12 @@ class Run:
     def _stop_children(self) -> None:
         for child in reversed(self._children):
             child.stop()
+
+    def _judge(self) -> None:
+        """Ask the plan's judge, now that nothing is measured any more."""
+        judge = self._options.plan.judge
+        if judge is not None and self.record.ending is Ending.COMPLETED:
+            judging.ask(judge, self.session.answers.sample(), self.recorder.clean).write(self.folder)
 
     def _save_locust_statistics(self) -> None:
         """Keep Locust's own tables beside the report, for those who compare."""

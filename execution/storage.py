@@ -1,5 +1,6 @@
 """Gets samples and readings to disk about once a second, without stopping the event loop for the disk."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,13 +19,15 @@ _HELD_BACK = 1_000_000
 """Records that are kept in memory while the disk refuses them; beyond, the oldest are given up. The counts show it."""
 
 _Record = TypeVar("_Record", Sample, Reading)
+Digest = Callable[[list[Sample], float], None]
 
 
 class Storage:
     """The writer of one process's segments."""
 
-    def __init__(self, folder: Path, recorder: Recorder, process: ProcessRecord) -> None:
-        self._recorder, self._process = recorder, process
+    def __init__(self, folder: Path, recorder: Recorder, process: ProcessRecord, digest: Digest) -> None:
+        """`digest` is told of what was recorded, and up to when, in a thread."""
+        self._recorder, self._process, self._digest = recorder, process, digest
         leave_pandas_out()
         self._samples = SegmentWriter(folder / f"samples-{recorder.worker}.arrow", SAMPLE_SCHEMA)
         self._readings = SegmentWriter(folder / f"resources-generator-{recorder.worker}.arrow", READING_SCHEMA)
@@ -54,7 +57,9 @@ class Storage:
 
     def flush(self) -> None:
         """Write what has come in. A disk that refuses it is noted; the next flush offers it again."""
-        self._held += self._recorder.take()
+        taken, now = self._recorder.take(), self._recorder.clock()
+        self._held += taken  # first: what is only to be shown must not cost a sample
+        gevent.get_hub().threadpool.apply(self._digest, (taken, now))
         self._process.written += self._write(self._samples, self._held)
         self._write(self._readings, self._held_readings)
         self._process.begun, self._process.recorded = self._recorder.begun, self._recorder.recorded

@@ -9,7 +9,9 @@ from locust.env import Environment
 from locust.web import WebUI
 
 from execution import options
+from execution.exposition import PATH, Exposition
 from plans.problems import PlanError
+from scenarios import brought
 
 REPORT_ROUTE = "/report"
 
@@ -35,10 +37,11 @@ def extend(
         asked = Namespace(**(vars(environment.parsed_options) | request.form.to_dict()))
         try:
             mix = options.resolve(asked).plan.mix
+            brought.classes(mix)
         except PlanError as error:
             return _refusal(environment, str(error))
         picked = request.form.getlist("user_classes")
-        if picked and (missing := set(mix.names()) - set(picked)):
+        if picked and (missing := set(mix.names()) - set(mix.brought()) - set(picked)):
             return _refusal(environment, f"pick {', '.join(sorted(missing))} too: the plan's mix asks for it")
         return None
 
@@ -53,6 +56,18 @@ def extend(
     app.before_request(guard)
     app.add_url_rule(REPORT_ROUTE, "proofload_report", web_ui.auth_required_if_enabled(report))
     web_ui.template_args["extended_csv_files"] = [{"href": REPORT_ROUTE, "title": "Proofload: report of the last run"}]
+
+
+def add_metrics(web_ui: WebUI, exposition: Exposition) -> None:
+    """Serve the metrics of the run for Prometheus under `/metrics`. They are figures only, and ask for no login."""
+
+    def metrics() -> Response:
+        body, content_type = exposition.page(request.headers.get("Accept", ""))
+        return Response(body, content_type=content_type)
+
+    app = web_ui.app
+    assert app is not None  # made by the constructor of WebUI
+    app.add_url_rule(PATH, "proofload_metrics", metrics)
 
 
 def _refusal(environment: Environment, message: str) -> Response:

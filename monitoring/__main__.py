@@ -1,60 +1,78 @@
 """`python -m monitoring`: watches the machine and the server under test, in a process of its own.
 
-psutil takes milliseconds a reading, which in the load generator would delay requests. One JSON line on
-standard output says that sampling has begun, a last one what it came to. Ends on SIGTERM, SIGINT, or, with
+psutil takes milliseconds a reading, which in the load generator would delay requests. JSON lines on standard output
+say that it is up (when the run's origin is still to come, as a line of standard input), that sampling has begun, what
+was seen before the run's second 0, and at last what sampling came to. Ends on SIGTERM, SIGINT, or, with
 `--exit-with-parent`, at the end of standard input.
 """
 
-import argparse
 import json
-import math
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
+from monitoring.aside import Aside
+from monitoring.gpu import GpuWatch
 from monitoring.host import HostProbe
-from monitoring.lookup import ByName, ByPid, ByPort, Lookup
+from monitoring.options import Options, parse
+from monitoring.pages import Unreadable
 from monitoring.process import TargetProbe
+from monitoring.prometheus import PageWatch
+from monitoring.remote import Quantity, RemoteWatch, quantities
 from monitoring.sampler import Probe, Sampler, segment_path
 from samples.journal import Event, EventKind, Journal
 from samples.segments import READING_SCHEMA, SegmentWriter, leave_pandas_out
 
+_BEFORE_S = 0.15
+"""The last reading before the load is taken so long before the run's second 0."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the monitor; return 0, or 1 when the disk refused readings. Wrong usage exits with 2."""
-    options = _options(arguments)
+    options = parse(arguments, __doc__)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    leave_pandas_out()
+    origin = options.origin
+    if origin is None:
+        _say(up=True)
+        origin = _origin_from_input()
+        if origin is None:
+            return 0
     if options.exit_with_parent:
         threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
 
     def clock() -> float:
-        return time.monotonic() - options.origin
+        return time.monotonic() - origin
 
     journal = Journal(options.folder)
+
+    def note(text: str) -> None:
+        journal.add(Event(clock(), EventKind.WARNING, text, "monitor"))
+
     target = TargetProbe(options.lookup, clock, journal) if options.lookup is not None else None
     probes: list[Probe] = [HostProbe(clock)] if options.host else []
     probes += [target] if target is not None else []
-    leave_pandas_out()
+    asides, missing = _asides(options, clock, note)
+    for aside in asides:
+        aside.start()
     writer = SegmentWriter(segment_path(options.folder), READING_SCHEMA)
-    sampler = Sampler(probes, writer, options.interval, clock, stop.wait)
+    sampler = Sampler(probes, writer, options.interval, clock, stop.wait, asides)
     sampler.sample()
-    _say(
-        ready=True,
-        pid=os.getpid(),
-        file=writer.path.name,
-        target_pid=target.pid if target is not None else None,
-    )
-    sampler.run()
+    target_pid = target.pid if target is not None else None
+    _say(ready=True, pid=os.getpid(), file=writer.path.name, target_pid=target_pid, missing=missing)
+    if not stop.wait(max(0.0, -_BEFORE_S - clock())):
+        if clock() < 0:
+            sampler.sample()
+        _say(before={f"{source}.{metric}": value for (source, metric), value in sampler.latest.items()})
+        sampler.run()
     cores = sampler.cpu_cores()
     if sampler.write_errors:
-        text = f"the monitor could not write to {writer.path.name} {sampler.write_errors} times"
-        journal.add(Event(clock(), EventKind.WARNING, text, "monitor"))
+        note(f"the monitor could not write to {writer.path.name} {sampler.write_errors} times")
     _say(
         stopped=True,
         readings=sampler.readings,
@@ -62,6 +80,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         monitor_cpu_cores=round(cores, 4),
     )
     return 1 if sampler.write_errors else 0
+
+
+def _asides(options: Options, clock: Callable[[], float], note: Callable[[str], None]) -> tuple[list[Aside], list[str]]:
+    """Return the readers of everything that may be slow, and what there is not to be read."""
+    asides, missing = [], []
+    if options.page is not None:
+        page = PageWatch(options.page, _secret(options.page_token), process=options.page_process)
+        asides.append(Aside(page, options.interval, clock, note))
+    if url := _secret(options.database):
+        from monitoring.postgres import PostgresWatch  # noqa: PLC0415 - its driver takes 8 MB beside every other load
+
+        asides.append(Aside(PostgresWatch(url), options.interval, clock, note))
+    if options.prometheus is not None:
+        wanted = [Quantity(*pair) for pair in options.query]
+        if options.preset is not None:
+            wanted = quantities(options.preset, options.selector, options.scraped_every)
+        # A preset knows a sample that it has seen, and looks often to see the next one soon.
+        often = options.scraped_every if options.query else max(options.interval, options.scraped_every / 4)
+        asides += [Aside(RemoteWatch(options.prometheus, one), often, clock, note) for one in wanted]
+    if options.gpu:
+        try:
+            asides.append(Aside(GpuWatch(), options.interval, clock, note))
+        except Unreadable as problem:
+            missing.append(str(problem))
+    return asides, missing
+
+
+def _secret(variable: str | None) -> str:
+    return os.environ.get(variable, "") if variable else ""
+
+
+def _origin_from_input() -> float | None:
+    """Return the number in the first line of standard input; None when it ends before."""
+    line = b""
+    while not line.endswith(b"\n"):
+        # One byte at a time: what follows the line belongs to the thread that waits for the end.
+        byte = os.read(0, 1)
+        if not byte:
+            return None
+        line += byte
+    return float(line)
 
 
 def _say(**fields: object) -> None:
@@ -80,84 +139,6 @@ def _stop_at_end_of_input(stop: threading.Event) -> None:
     except OSError:
         pass
     stop.set()
-
-
-class _Options(argparse.Namespace):
-    folder: Path
-    origin: float
-    interval: float
-    host: bool
-    exit_with_parent: bool
-    lookup: Lookup | None
-
-
-def _options(arguments: Sequence[str] | None) -> _Options:
-    parser = argparse.ArgumentParser(prog="python -m monitoring", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--folder", type=_folder, required=True, help="the run's folder")
-    parser.add_argument(
-        "--origin", type=_number, required=True, help="time.monotonic() at the run's second 0; may lie ahead"
-    )
-    parser.add_argument("--interval", type=_interval, default=1.0, help="seconds between readings (default: 1)")
-    parser.add_argument("--host", action="store_true", help="watch the machine")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--target-pid", dest="lookup", type=_by_pid, metavar="N", help="watch this process")
-    which.add_argument("--target-port", dest="lookup", type=_by_port, metavar="N", help="... the one that listens")
-    which.add_argument("--target-name", dest="lookup", type=_by_name, metavar="TEXT", help="... the one called so")
-    parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
-    options = parser.parse_args(arguments, namespace=_Options())
-    if not options.host and options.lookup is None:
-        parser.error("there is nothing to watch: give --host, or one of --target-pid, --target-port, --target-name")
-    return options
-
-
-def _folder(text: str) -> Path:
-    path = Path(text)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"must be a folder that exists, got '{text}'")
-    if not os.access(path, os.W_OK):
-        raise argparse.ArgumentTypeError(f"must be a folder that can be written to, got '{text}'")
-    return path
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds, got '{text}'")
-    return value
-
-
-def _interval(text: str) -> float:
-    value = _number(text)
-    if not 0.05 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"must be from 0.05 to 3600 seconds, got '{text}'")
-    return value
-
-
-def _whole(text: str, highest: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if not 1 <= value <= highest:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {highest}, got '{text}'")
-    return value
-
-
-def _by_pid(text: str) -> ByPid:
-    return ByPid(_whole(text, 2**31 - 1))
-
-
-def _by_port(text: str) -> ByPort:
-    return ByPort(_whole(text, 65535))
-
-
-def _by_name(text: str) -> ByName:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("must be the name of a process, got an empty text")
-    return ByName(text)
 
 
 if __name__ == "__main__":

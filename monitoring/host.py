@@ -23,6 +23,8 @@ class HostProbe:
     """Reads the machine; a figure that cannot be read here is left out of the readings, never 0.
 
     `cpu_cores` are busy cores, `*_share` 0 to 1, `*_bps` bytes per second, `load_1m` the load average.
+    `iowait_share` is the part of the CPU's time in which it had nothing to do but wait for a disk, `disk_busy_share`
+    the part of the time in which the busiest disk was at work.
     """
 
     source = "host"
@@ -32,10 +34,11 @@ class HostProbe:
         self._at: float | None = None
         self._cpu: dict[str, float] = {}
         self._totals: dict[str, float] = {}
+        self._busy_ms: dict[str, float] = {}
 
     def read(self) -> dict[str, float]:
         """Return the metrics by name; rates are over the time since the last call, and not in the first."""
-        now, cpu, totals = self._clock(), psutil.cpu_times()._asdict(), self._transfers()
+        now, cpu, totals, busy_ms = self._clock(), psutil.cpu_times()._asdict(), self._transfers(), _disks_busy_ms()
         values = self._levels()
         if self._at is not None and now > self._at:
             elapsed = now - self._at
@@ -44,7 +47,9 @@ class HostProbe:
                 # A counter that fell was reset: a device came or went.
                 if name in self._totals and total >= self._totals[name]:
                     values[name] = (total - self._totals[name]) / elapsed
-        self._at, self._cpu, self._totals = now, cpu, totals
+            if (busiest := _busiest(self._busy_ms, busy_ms)) is not None:
+                values["disk_busy_share"] = min(busiest / 1000 / elapsed, 1.0)
+        self._at, self._cpu, self._totals, self._busy_ms = now, cpu, totals, busy_ms
         return values
 
     def _levels(self) -> dict[str, float]:
@@ -80,4 +85,19 @@ def _cpu_use(before: dict[str, float], after: dict[str, float], elapsed: float) 
     busy = sum(seconds for name, seconds in spent.items() if name not in _IDLE)
     if total <= 0:
         return {}
-    return {"cpu_cores": busy / elapsed, "cpu_share": busy / total}
+    waiting = {"iowait_share": spent["iowait"] / total} if "iowait" in spent else {}
+    return {"cpu_cores": busy / elapsed, "cpu_share": busy / total} | waiting
+
+
+def _disks_busy_ms() -> dict[str, float]:
+    """Return for how long each disk has been at work so far; none where the system does not tell."""
+    try:
+        disks = psutil.disk_io_counters(perdisk=True) or {}
+    except (OSError, RuntimeError, psutil.Error):
+        return {}
+    return {name: float(counters.busy_time) for name, counters in disks.items() if hasattr(counters, "busy_time")}
+
+
+def _busiest(before: dict[str, float], after: dict[str, float]) -> float | None:
+    grown = [total - before[name] for name, total in after.items() if name in before and total >= before[name]]
+    return max(grown, default=None)

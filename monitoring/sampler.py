@@ -23,6 +23,13 @@ class Probe(Protocol):
         """Return the values by metric."""
 
 
+class Feed(Protocol):
+    """Something that reads by itself and is asked for what has come."""
+
+    def take(self) -> list[Reading]:
+        """Return the readings since the last call, at once."""
+
+
 def segment_path(folder: Path) -> Path:
     """Return the file to write; a monitor that was started again leaves the first one's readings alone."""
     number, path = 1, folder / _FILE.format("")
@@ -35,6 +42,8 @@ def segment_path(folder: Path) -> Path:
 class Sampler:
     """Reads `probes` at multiples of `interval` seconds of the run's clock; a time that was missed is left out.
 
+    `feeds` read by themselves; what they have is taken at the same times.
+
     `clock` gives seconds from the run's origin. `wait` sleeps up to so many seconds and returns True when it is
     time to stop.
     """
@@ -46,7 +55,11 @@ class Sampler:
         interval: float,
         clock: Callable[[], float],
         wait: Callable[[float], bool],
+        feeds: Sequence[Feed] = (),
     ) -> None:
+        self._feeds = feeds
+        self.latest: dict[tuple[str, str], float] = {}
+        """The newest value by source and metric."""
         self._probes, self._writer, self._interval = probes, writer, interval
         self._clock, self._wait = clock, wait
         self._held: list[Reading] = []
@@ -62,6 +75,7 @@ class Sampler:
         while not self._wait(max(0.0, tick * self._interval - self._clock())):
             self.sample()
             tick = max(tick + 1, math.ceil(self._clock() / self._interval))
+        self._take()
         self.flush()
 
     def sample(self) -> None:
@@ -69,10 +83,19 @@ class Sampler:
         for probe in self._probes:
             t_s = self._clock()
             values = probe.read()
-            self._held += [Reading(t_s, probe.source, metric, value) for metric, value in values.items()]
+            self._keep([Reading(t_s, probe.source, metric, value) for metric, value in values.items()])
+        self._take()
         # A hair less than a second, or every second batch of an even interval would wait for the next reading.
         if self._clock() - self._written_at >= BATCH_S - 0.5 * min(self._interval, BATCH_S):
             self.flush()
+
+    def _take(self) -> None:
+        for feed in self._feeds:
+            self._keep(feed.take())
+
+    def _keep(self, readings: list[Reading]) -> None:
+        self._held += readings
+        self.latest |= {(reading.source, reading.metric): reading.value for reading in readings}
 
     def flush(self) -> None:
         """Write the readings that are held; when the disk refuses them they are kept for the next time."""

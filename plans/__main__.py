@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from plans.cases import KINDS, new_case
 from plans.durations import format_duration
 from plans.editor import editor_schema
 from plans.loading import load
@@ -37,6 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listing.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="where to look (default: plans/)")
     checking = commands.add_parser("check", help="validate files and name every problem")
     checking.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    making = commands.add_parser("new", help="write a new test case from a template")
+    making.add_argument("id", metavar="ID", help="TC-L3-PERF-LOAD-042, or STRESS or BENCH in place of LOAD")
+    making.add_argument(
+        "service", metavar="SERVICE", help="what is tested; it becomes the component and the file's name"
+    )
+    making.add_argument("--kind", choices=KINDS, default="llm", help="what it speaks (default: llm)")
+    making.add_argument("--folder", type=Path, default=FOLDER / "hxp", help="where to write it (default: plans/hxp)")
     commands.add_parser("schema", help="print the JSON schema that editors use")
     options = parser.parse_args(arguments)
     # A broken plan may hold characters that a terminal cannot show; its problems must still be read.
@@ -48,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _OK
     if options.command == "check":
         return _check(options.files)
+    if options.command == "new":
+        return _new(options.id, options.service, options.kind, options.folder)
     return _list(getattr(options, "folder", FOLDER))
 
 
@@ -67,6 +77,16 @@ def _check(files: Iterable[Path]) -> int:
         else:
             print(f"{path}: {plan.id} holds: {_summary(plan)}")
     return code
+
+
+def _new(case: str, service: str, kind: str, folder: Path) -> int:
+    try:
+        path = _relative(new_case(case, service, kind, folder))
+    except PlanError as error:
+        print(error, file=sys.stderr)
+        return _BROKEN
+    print(f"{path} is written; fill in where it comes from, then: make run PLAN={path}")
+    return _OK
 
 
 def _summary(plan: Plan) -> str:
@@ -109,7 +129,7 @@ def loads(phases: Sequence[Phase]) -> str:
     """Return the loads of some phases as people write them: `10, 10→50, 50 RPS` or `100 users`."""
     shown: list[tuple[str, str]] = []
     for phase in phases:
-        entry = (_level(phase), "users" if phase.closed else "RPS")
+        entry = _level(phase)
         if not shown or shown[-1] != entry:
             shown.append(entry)
     # A unit stands once, behind the last of the levels that it belongs to.
@@ -119,15 +139,18 @@ def loads(phases: Sequence[Phase]) -> str:
     )
 
 
-def _level(phase: Phase) -> str:
-    load_ = phase.load
+def _level(phase: Phase) -> tuple[str, str]:
+    """Return how much load there is, and its unit."""
+    if phase.trace is not None:
+        return Path(phase.trace.file).name, "replayed"
+    load_, unit = phase.load, "users" if phase.closed else "RPS"
     if load_.value is not None:
-        return f"{load_.value:g}"
+        return f"{load_.value:g}", unit
     if load_.peak is not None:
-        return f"{load_.base:g}↑{load_.peak:g}"
+        return f"{load_.base:g}↑{load_.peak:g}", unit
     if load_.mean is not None:
-        return f"{load_.mean:g}±{load_.amplitude:g}"
-    return f"{load_.from_:g}→{load_.to:g}"
+        return f"{load_.mean:g}±{load_.amplitude:g}", unit
+    return f"{load_.from_:g}→{load_.to:g}", unit
 
 
 if __name__ == "__main__":

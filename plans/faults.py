@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from plans.durations import Duration, DurationOrZero
-from plans.mix import Frozen
+from plans.strict import Frozen
 
 FaultKind = Literal[
     "latency",

@@ -32,18 +32,47 @@ def host_problem(host: str, allow: tuple[str, ...]) -> str | None:
     >>> host_problem("https://api.example.com", ())
     "is not allowed: add 'api.example.com' to target.allow or --allow-host when you may load it"
     """
-    if "@" in host:
+    return url_problem(
+        host,
+        allow,
+        example=f"http://127.0.0.1:8000 or '{EMBEDDED}'",
+        secret="put a token into the environment and name it in target.api_key_env",
+        schemes=frozenset({"http", "https", "http+unix"}),
+    )
+
+
+def url_problem(
+    url: str,
+    allow: tuple[str, ...],
+    *,
+    example: str,
+    secret: str,
+    schemes: frozenset[str] = frozenset({"http", "https"}),
+    user: bool = False,
+) -> str | None:
+    """Return why nothing must be sent to `url`, or None when it may; `secret` says where a password belongs.
+
+    A user name without a password may stand in it when `user` is True.
+    """
+    userinfo, at, _ = url.partition("//")[2].partition("/")[0].rpartition("@")
+    if "@" in url and not (user and at and ":" not in userinfo):
         # Not quoted in the message: it may hold a password.
-        return "must not hold credentials; put a token into the environment and name it in target.api_key_env"
+        return f"must not hold credentials; {secret}"
     try:
-        parts = urlsplit(host)
+        parts = urlsplit(url)
         name, _ = parts.hostname, parts.port
     except ValueError as error:
-        return f"must be a URL such as http://127.0.0.1:8000, got '{host}' ({error})"
-    if parts.scheme not in {"http", "https"} or not name or not _NAME.fullmatch(name):
-        return f"must be a URL such as http://127.0.0.1:8000 or '{EMBEDDED}', got '{host}'"
+        return f"must be a URL such as {example.partition(' or ')[0]}, got '{url}' ({error})"
+    is_socket = parts.scheme == "http+unix"  # a file of this machine
+    if parts.scheme not in schemes or not name or not (is_socket or _NAME.fullmatch(name)):
+        return f"must be a URL such as {example}, got '{url}'"
     if parts.query or parts.fragment:
-        return f"must not hold a query or fragment, got '{host}'"
+        return f"must not hold a query or fragment, got '{url}'"
+    return None if is_socket else name_problem(name, allow)
+
+
+def name_problem(name: str, allow: tuple[str, ...]) -> str | None:
+    """Return why load must not go to the machine of this name, or None when it may."""
     if _is_private(name) or any(fnmatchcase(name, pattern.lower()) for pattern in allow):
         return None
     return f"is not allowed: add '{name}' to target.allow or --allow-host when you may load it"

@@ -11,8 +11,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from plans.input_files import complete_replays, input_problems, with_files_placed
 from plans.problems import PlanError, Problem
+from plans.queries import NamedQuery, QueryFile
 from plans.schema import Plan, Pool
+from plans.user_files import file_problems
 from plans.wording import problem_from
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -46,6 +49,15 @@ class _Source:
     """Where its `key+` entries begin in the merged list of `key`."""
 
 
+def load_queries(path: Path) -> dict[str, NamedQuery]:
+    """Return the named queries in the file at `path`. Raises PlanError with every problem found."""
+    raw = _read(path)
+    try:
+        return QueryFile.model_validate(raw).queries
+    except ValidationError as error:
+        raise PlanError([problem_from(details, raw, QueryFile, str(path)) for details in error.errors()]) from None
+
+
 def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Plan:
     """Return the plan in the file at `path`.
 
@@ -55,11 +67,12 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Plan:
     merged: dict[str, Any] = {}
     sources: list[_Source] = []
     for file, content in _chain(Path(path), ()):
-        below, appended = _with_appended(merged, content)
+        below, appended = _with_appended(merged, with_files_placed(content, Path(file).parent))
         sources.append(_Source(file, content, appended))
         merged = merge(merged, below)
     problems: list[Problem] = []
     raw = _substituted(merged, environ if environ is not None else os.environ, problems)
+    problems += complete_replays(raw)
     try:
         plan = Plan.model_validate(raw)
     except ValidationError as error:
@@ -70,6 +83,8 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Plan:
         found = [problem_from(details, raw, Plan) for details in errors]
         problems += [problem for problem in found if problem.field not in unset]
     problems += _reference_problems(raw)
+    if not problems:
+        problems = [*file_problems(plan.mix), *input_problems(plan)]
     if problems:
         raise PlanError(list(dict.fromkeys(_placed(problem, sources) for problem in problems)))
     return plan

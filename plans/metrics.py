@@ -22,7 +22,10 @@ class Kind(StrEnum):
     REQUEST = "request"
     LLM = "llm"
     WEBSOCKET = "websocket"
+    SQL = "sql"
     RESOURCE = "resource"
+    RUN = "run"
+    """A figure of the whole run and of nothing smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,25 @@ _FAMILIES: tuple[tuple[str, str, Kind], ...] = (
     ),
     ("norm_tpot", "latency / output tokens", Kind.LLM),
     ("ws_connect", "TCP + TLS + upgrade of a WebSocket connection", Kind.WEBSOCKET),
+    ("ws_ping", "pong received - ping sent", Kind.WEBSOCKET),
+    ("ws_echo", "echo received - message sent: the whole round trip", Kind.WEBSOCKET),
     (
         "message_latency",
         "received - server's send stamp when clocks are shared, else half of an echoed round trip",
         Kind.WEBSOCKET,
     ),
+    ("pool_wait", "wait for a free connection of the database pool; latency has it in it", Kind.SQL),
 )
 
 _ADJUSTED = ("p50", "p90", "p95", "p99", "p999")
+
+_DEFECTS = {
+    "defect": "with any of the defects below",
+    "empty": "without content",
+    "truncated": "that broke off, or end by length before the length that was asked for",
+    "looping": "that say the same again and again",
+    "garbled": "of broken text",
+}
 
 _SINGLES: tuple[Metric, ...] = (
     Metric("offered_rps", "rps", Better.NEITHER, "arrivals due in the phase / phase length"),
@@ -91,6 +105,7 @@ _SINGLES: tuple[Metric, ...] = (
     ),
     Metric("success_rate", "ratio", Better.HIGHER, "ok / scheduled"),
     Metric("error_rate", "ratio", Better.LOWER, "1 - ok / scheduled"),
+    Metric("refused_rate", "ratio", Better.LOWER, "requests refused with status 429 or 503 / scheduled"),
     Metric(
         "availability",
         "ratio",
@@ -149,6 +164,49 @@ _SINGLES: tuple[Metric, ...] = (
         Kind.LLM,
     ),
     Metric(
+        "quality_stability",
+        "ratio",
+        Better.HIGHER,
+        "share of whole 30-second windows with graded answers whose mean quality is at or above the plan's limit on "
+        "quality_mean there (0.8 without one)",
+        Kind.LLM,
+    ),
+    Metric(
+        "consistency_score",
+        "ratio",
+        Better.HIGHER,
+        "mean similarity of the answers to canaries with the unloaded answers to the same: 2 x words in common, in "
+        "order / words of both",
+        Kind.LLM,
+    ),
+    *(
+        Metric(f"{defect}_rate", "ratio", Better.LOWER, f"answers {what} / answers received", Kind.LLM)
+        for defect, what in _DEFECTS.items()
+    ),
+    Metric(
+        "graceful_degradation",
+        "bool",
+        Better.HIGHER,
+        "goodput at the highest load >= 0.8 x the best goodput seen, more than 95 % of the failures of the phase are "
+        "refusals (429, 503) and not errors, timeouts or resets, and the phase after it recovers (recovery_s)",
+    ),
+    Metric(
+        "performance_score",
+        "ratio",
+        Better.HIGHER,
+        "0.25 latency + 0.25 throughput + 0.20 stability + 0.15 resources + 0.15 quality: latency, throughput and "
+        "resources are 1 when all limits of the plan on them hold and 0.5 when not; stability is stability_score and "
+        "quality is quality_mean, the lowest of the phases that the plan limits them in",
+        Kind.RUN,
+    ),
+    Metric(
+        "judge_score",
+        "ratio",
+        Better.HIGHER,
+        "mean grade of a sample of the answers by another model, after the run",
+        Kind.RUN,
+    ),
+    Metric(
         "ws_success_rate",
         "ratio",
         Better.HIGHER,
@@ -168,6 +226,30 @@ _SINGLES: tuple[Metric, ...] = (
         Better.HIGHER,
         "WebSocket messages received / expected, by the sequence numbers of each connection",
         Kind.WEBSOCKET,
+    ),
+    Metric(
+        "ws_missing",
+        "count",
+        Better.LOWER,
+        "WebSocket messages expected and not received, by the sequence numbers of each connection",
+        Kind.WEBSOCKET,
+    ),
+    Metric("ws_gaps", "count", Better.LOWER, "stretches of sequence numbers that are missing", Kind.WEBSOCKET),
+    Metric("ws_duplicates", "count", Better.LOWER, "WebSocket messages whose number had come before", Kind.WEBSOCKET),
+    Metric(
+        "ws_reordered",
+        "count",
+        Better.LOWER,
+        "WebSocket messages, duplicates aside, that came after one with a higher number",
+        Kind.WEBSOCKET,
+    ),
+    Metric(
+        "index_used",
+        "bool",
+        Better.HIGHER,
+        "the query, or every one of the plan, is served without reading a table from begin to end (EXPLAIN, after the "
+        "load)",
+        Kind.SQL,
     ),
     Metric("cpu_cores_mean", "cores", Better.LOWER, "mean CPU of the target's process tree", Kind.RESOURCE),
     Metric(
@@ -203,6 +285,52 @@ _SINGLES: tuple[Metric, ...] = (
         "bool",
         Better.HIGHER,
         "no memory leak, and coefficient of variation of 30-second means of CPU <= 0.25 (when mean CPU > 0.1 cores)",
+        Kind.RESOURCE,
+    ),
+    Metric(
+        "memory_over_rest_bytes",
+        "bytes",
+        Better.LOWER,
+        "memory_max_bytes - median resident memory before the load",
+        Kind.RESOURCE,
+    ),
+    Metric("cpu_cores_over_rest", "cores", Better.LOWER, "cpu_cores_mean - median CPU before the load", Kind.RESOURCE),
+    Metric(
+        "connection_leak",
+        "bool",
+        Better.LOWER,
+        "connections grew by more than 10 % of their median and by 3, Mann-Kendall p < 0.01: sockets of the target's "
+        "process tree beyond those before the load and one per user, or a database's connections of others beyond "
+        "those before the load; none for fewer than 60 readings",
+        Kind.RESOURCE,
+    ),
+    Metric(
+        "pool_exhausted",
+        "bool",
+        Better.LOWER,
+        "a request failed because a pool or the database had no connection to give, or at more than 5 % of the "
+        "readings every connection of the server's pool was lent while an operation waited, or the database had none",
+        Kind.RESOURCE,
+    ),
+    Metric("queue_length_mean", "count", Better.LOWER, "mean of the server's waiting requests", Kind.RESOURCE),
+    Metric(
+        "queue_length_max", "count", Better.LOWER, "highest reading of the server's waiting requests", Kind.RESOURCE
+    ),
+    Metric("kv_cache_share_max", "ratio", Better.LOWER, "highest use of the server's KV-cache", Kind.RESOURCE),
+    Metric("preemptions", "count", Better.LOWER, "requests that the server put back to make room", Kind.RESOURCE),
+    Metric(
+        "in_flight_difference",
+        "count",
+        Better.NEITHER,
+        "mean of LLM requests sent and not yet done - requests running and waiting in the server, at its readings",
+        Kind.RESOURCE,
+    ),
+    Metric("gpu_utilisation_mean", "ratio", Better.NEITHER, "mean utilisation of this machine's GPUs", Kind.RESOURCE),
+    Metric(
+        "gpu_memory_max_bytes",
+        "bytes",
+        Better.LOWER,
+        "sum over this machine's GPUs of the highest memory in use",
         Kind.RESOURCE,
     ),
 )

@@ -6,7 +6,8 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from plans.durations import Duration, DurationOrZero
-from plans.mix import Frozen
+from plans.inputs import Trace
+from plans.strict import Frozen
 
 
 class Shape(StrEnum):
@@ -17,6 +18,7 @@ class Shape(StrEnum):
     STEPS = "steps"
     SPIKE = "spike"
     SINE = "sine"
+    REPLAY = "replay"
 
 
 SHAPE_NAMES = {
@@ -30,6 +32,7 @@ SHAPE_NAMES = {
     "spike": Shape.SPIKE,
     "sine": Shape.SINE,
     "diurnal": Shape.SINE,
+    "replay": Shape.REPLAY,
 }
 
 LEVEL_KEYS = {
@@ -38,6 +41,7 @@ LEVEL_KEYS = {
     Shape.STEPS: ("from", "to", "steps"),
     Shape.SPIKE: ("base", "peak"),
     Shape.SINE: ("mean", "amplitude"),
+    Shape.REPLAY: (),
 }
 
 _TIMES = {Shape.SPIKE: ("rise", "hold", "fall"), Shape.SINE: ("period",)}
@@ -104,7 +108,7 @@ def _think(value: object) -> object:
 
 
 class Phase(Frozen):
-    """One phase of a plan: open (`rate`, arrivals/s) or closed (`users` with `think` time)."""
+    """One phase of a plan: open (`rate`, arrivals/s; or the times of a `trace`), or closed (`users`, `think` time)."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     shape: str = "constant"
@@ -118,6 +122,7 @@ class Phase(Frozen):
     hold: DurationOrZero | None = None
     fall: DurationOrZero | None = None
     period: Duration | None = None
+    trace: Trace | None = None
 
     @property
     def form(self) -> Shape:
@@ -131,7 +136,7 @@ class Phase(Frozen):
 
     @property
     def load(self) -> Levels:
-        """The levels of the phase, of users when it is closed and of arrivals/s when it is open."""
+        """The levels of a phase that has some: of users when it is closed, of arrivals/s when it is open."""
         levels = self.users if self.users is not None else self.rate
         assert levels is not None  # held by _one_load
         return levels
@@ -153,6 +158,11 @@ class Phase(Frozen):
     def _one_load(self) -> Self:
         if self.shape not in SHAPE_NAMES:
             raise ValueError(f".shape must be one of {', '.join(SHAPE_NAMES)}, got '{self.shape}'")
+        if self.form is Shape.REPLAY:
+            self._check_replay()
+            return self
+        if self.trace is not None:
+            raise ValueError(f".trace has a meaning in replay phases only, and the shape is {self.shape}")
         if (self.rate is None) == (self.users is None):
             raise ValueError(" must have either rate (open: arrivals/s) or users (closed), and not both")
         key = "users" if self.closed else "rate"
@@ -165,6 +175,14 @@ class Phase(Frozen):
             raise ValueError(f".{key} must be > 0, got {self.load.highest():g}")
         self._check_times()
         return self
+
+    def _check_replay(self) -> None:
+        if self.trace is None:
+            raise ValueError(".trace is missing: what is to be replayed?")
+        for key in ("rate", "users"):
+            if getattr(self, key) is not None:
+                raise ValueError(f".{key} has no meaning in a replay phase: the trace has the times")
+        self._check_times()
 
     def _check_times(self) -> None:
         allowed = _TIMES.get(self.form, ())

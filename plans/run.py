@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from plans.capacity import Capacity
 from plans.schema import Criterion, Plan, Severity
 
 SCHEMA_VERSION = 1
@@ -24,6 +25,7 @@ _NEEDED_S = {
     "stability_score": 10.0,  # one window
     "stable_performance": 10.0,
     "recovery_s": 15.0,  # three windows of 5 seconds
+    "quality_stability": 30.0,  # one window
 }
 
 
@@ -59,6 +61,26 @@ class Precondition(BaseModel):
     found: str
 
 
+class QueryPlan(BaseModel):
+    """How the database served a named query, as it told after the load."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    sql: str
+    plan: str = Field(description="the database's own words, or why there are none")
+    indexes: list[str] = Field(default_factory=list, description="indexes and primary keys that were used")
+    scanned: list[str] | None = Field(None, description="tables that were read from begin to end; None: not told")
+
+    @property
+    def served(self) -> str:
+        """How the query is served, in words."""
+        if self.scanned is None:
+            return "not told"
+        parts = [f"served by index {', '.join(self.indexes)}"] if self.indexes else []
+        parts += [f"sequential scan of {', '.join(self.scanned)}"] if self.scanned else []
+        return "; ".join(parts) or "reads no table"
+
+
 class ProcessRecord(BaseModel):
     """One process that made load."""
 
@@ -90,8 +112,11 @@ class RunRecord(BaseModel):
     ending: Ending = Ending.RUNNING
     notes: list[str] = Field(default_factory=list, description="what a reader of the report must know")
     preconditions: list[Precondition] = Field(default_factory=list, description="as found before the load")
+    baseline: dict[str, object] | None = Field(None, description="content of the plan's baseline file, as found")
+    capacity: Capacity | None = Field(None, description="what the plan asks of its generator, and the calibration")
     phases: list[PhaseRecord] = Field(default_factory=list)
     processes: list[ProcessRecord] = Field(default_factory=list)
+    queries: list[QueryPlan] = Field(default_factory=list)
     command: list[str] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, str] = Field(default_factory=dict)

@@ -5,14 +5,19 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from plans.arriving import Ratio
+from plans.dependencies import Dependencies
 from plans.durations import Duration, DurationOrZero
 from plans.faults import Fault
 from plans.hosts import EMBEDDED, host_problem
 from plans.metrics import METRICS, Kind
-from plans.mix import Frozen, Mix, Ratio
+from plans.mix import Mix
 from plans.phases import Phase
+from plans.quantities import parse_quantity
+from plans.strict import Frozen
+from plans.target import Target
 
 
 class Severity(StrEnum):
@@ -30,52 +35,6 @@ class ArrivalProcess(StrEnum):
     GAMMA = "gamma"
 
 
-class Process(Frozen):
-    """How the server's process is found when it runs on this machine: exactly one of pid, port or name."""
-
-    pid: int | None = Field(None, gt=0)
-    port: int | None = Field(None, gt=0, lt=65536)
-    name: str | None = Field(None, min_length=1)
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(value is not None for value in (self.pid, self.port, self.name)) != 1:
-            raise ValueError(" must have exactly one of pid, port, name")
-        return self
-
-
-class Target(Frozen):
-    """The server under test. `host: embedded` starts Proofload's own platform on a free loopback port."""
-
-    host: str = EMBEDDED
-    model: str = "embedded"
-    allow: tuple[str, ...] = Field((), description="host names, or *.suffix, that load may go to beside loopback")
-    api_key_env: str | None = Field(
-        None,
-        pattern="^[A-Za-z_][A-Za-z0-9_]*$",
-        description="environment variable that holds the bearer token",
-    )
-    health: str = Field("/health", pattern="^/[!-~]*$", description="path that tells whether the service is well")
-    process: Process | None = None
-    prometheus: str | None = None
-
-    @field_validator("process", "prometheus", "api_key_env", mode="before")
-    @classmethod
-    def _blank(cls, value: object) -> object:
-        """An empty text, as `${VAR:-}` leaves it, means: not given."""
-        return None if value == "" else value
-
-    @model_validator(mode="after")
-    def _allowed_host(self) -> Self:
-        if self.host != EMBEDDED and (problem := host_problem(self.host, self.allow)):
-            raise ValueError(f".host {problem}")
-        return self
-
-    def with_host(self, host: str, allow: tuple[str, ...] = ()) -> "Target":
-        """Return the target at another host. Raises pydantic's ValidationError when it is not allowed."""
-        return Target.model_validate(self.model_dump() | {"host": host, "allow": (*self.allow, *allow)})
-
-
 class Traceability(Frozen):
     """Where a test case comes from."""
 
@@ -85,7 +44,11 @@ class Traceability(Frozen):
     task: str | None = None
 
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[
+    float,
+    BeforeValidator(lambda value: value, json_schema_input_type=float | str),
+    Field(allow_inf_nan=False, description="a number, or one with a unit for bytes and cores: 90 GB, 8 cores"),
+]
 
 
 class Criterion(Frozen):
@@ -102,6 +65,13 @@ class Criterion(Frozen):
     is_: bool | None = Field(None, alias="is")
     severity: Severity = Severity.FAIL
     id: str | None = Field(None, description="id of the requirement that this limit proves")
+
+    @field_validator("below", "at_most", "at_least", "above", mode="before")
+    @classmethod
+    def _with_unit(cls, value: object, info: ValidationInfo) -> object:
+        """`90 GB` for a metric in bytes, `8 cores` for one in cores."""
+        metric = METRICS.get(str(info.data.get("metric")))
+        return value if metric is None else parse_quantity(value, metric.unit)
 
     @property
     def limit(self) -> float | bool:
@@ -138,10 +108,10 @@ class Criterion(Frozen):
         if metric is not None and (metric.unit == "bool") != isinstance(given[0], bool):
             wanted = "is: true or is: false" if metric.unit == "bool" else "a number (below, at_most, at_least, above)"
             raise ValueError(f" on {self.metric} needs {wanted}")
+        if metric is not None and metric.kind is Kind.RUN and (self.phase or self.scenario or self.name):
+            raise ValueError(f" on {self.metric} must have no phase, scenario or name: it is a figure of the whole run")
         if metric is not None and metric.kind is Kind.RESOURCE and (self.scenario or self.name):
-            raise ValueError(
-                f" on {self.metric} must have no scenario and no name: it is a figure of the server's process"
-            )
+            raise ValueError(f" on {self.metric} must have no scenario and no name: it is a figure of the server")
         return self
 
 
@@ -176,12 +146,31 @@ class GeneratorLimits(Frozen):
     )
 
 
+class Judge(Frozen):
+    """Another model that grades a sample of the answers after the run, at any OpenAI-compatible server."""
+
+    host: str
+    model: str = Field(min_length=1)
+    api_key_env: str | None = Field(
+        None,
+        pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+        description="environment variable that holds the bearer token",
+    )
+    sample: int = Field(20, ge=1, le=40, description="answers that it grades")
+    timeout: Duration = 60.0
+
+
 class Monitors(Frozen):
     """What is watched beside the load, once every `interval`."""
 
     interval: Duration = Field(1.0, ge=0.05, le=3600)
     host: bool = True
     target: bool = True
+    server: bool = Field(True, description="the server's own metrics, where target.prometheus says where they are")
+    database: bool = Field(
+        True, description="connections of a PostgreSQL that the load goes to or that the server depends on"
+    )
+    gpu: bool = Field(True, description="NVIDIA GPUs, when the server is on this machine and has any")
 
 
 BaselineName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -226,7 +215,21 @@ class Plan(Frozen):
     pool: Pool = Pool()
     generator: GeneratorLimits = GeneratorLimits()
     monitors: Monitors = Monitors()
+    dependencies: Dependencies = Dependencies()
+    judge: Judge | None = None
     faults: tuple[Fault, ...] = Field((), description="faults of the embedded platform on the run's time axis")
+
+    @model_validator(mode="after")
+    def _allowed_judge(self) -> Self:
+        if self.judge is not None and (problem := host_problem(self.judge.host, self.target.allow)):
+            raise ValueError(f"judge.host {problem}")
+        return self
+
+    @model_validator(mode="after")
+    def _allowed_dependencies(self) -> Self:
+        if problem := self.dependencies.problem(self.target.allow):
+            raise ValueError(problem)
+        return self
 
     @property
     def duration(self) -> float:
@@ -235,8 +238,8 @@ class Plan(Frozen):
 
     @property
     def nominal_rate(self) -> float | None:
-        """The rate that is held longest, else the highest one; None when all phases are closed."""
-        open_phases = [phase for phase in self.phases if not phase.closed]
+        """The rate that is held longest, else the highest one; None when no phase has a rate."""
+        open_phases = [phase for phase in self.phases if phase.rate is not None]
         held = [phase for phase in open_phases if phase.load.value is not None]
         if held:
             return max(held, key=lambda phase: phase.duration).load.value
@@ -245,5 +248,6 @@ class Plan(Frozen):
 
 def loopback(host: str) -> bool:
     """Return True when the URL names this machine, so that clocks are shared and processes can be watched."""
-    name = urlsplit(host).hostname or ""
-    return host == EMBEDDED or name in {"localhost", "::1"} or name.startswith("127.")
+    parts = urlsplit(host)
+    name = parts.hostname or ""
+    return host == EMBEDDED or parts.scheme == "http+unix" or name in {"localhost", "::1"} or name.startswith("127.")

@@ -55,7 +55,7 @@ def problem_from(details: ErrorDetails, raw: object, model: type[BaseModel], fil
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     value, kind, context = details["input"], details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return Problem(file, field, f"is not a known key{_suggestion(str(loc[-1]), _keys_at(model, loc[:-1]))}")
+        return Problem(file, field, f"is not a known key{_suggestion(loc, model)}")
     if kind == "missing":
         return Problem(file, field, "is missing")
     if kind == "too_short":
@@ -110,7 +110,9 @@ def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
         if isinstance(part, int) or current is None:
             continue
         info = next((f for name, f in current.model_fields.items() if part in (name, f.alias)), None)
-        current = next(_models_in(info.annotation), None) if info else None
+        # Below a name that is free, such as that of an operator's own scenario, the extra keys' model counts.
+        annotation = info.annotation if info else current.__annotations__.get("__pydantic_extra__")
+        current = next(_models_in(annotation), None)
     if current is None:
         return []
     keys = [info.alias or name for name, info in current.model_fields.items()]
@@ -124,8 +126,13 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models_in(argument)
 
 
-def _suggestion(key: str, allowed: list[str]) -> str:
+def _suggestion(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """Return what may have been meant by the unknown key at the end of `loc`."""
+    key, allowed = str(loc[-1]), _keys_at(model, loc[:-1])
+    if loc[0] == "mix" and key == "file":
+        return f": {loc[1]} is a scenario of Proofload's own, a class of yours needs another name"
+    own = "; a class of your own needs file:" if loc[:-1] == ("mix",) else ""
     close = get_close_matches(key, allowed, n=1)
     if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; known are {', '.join(allowed)}" if allowed else ""
+        return f"; did you mean '{close[0]}'?{own}"
+    return f"; known are {', '.join(allowed)}{own}" if allowed else ""

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from plans.exits import Exit
 from plans.run import RUN_FILE, RunRecord
-from reports.analysis import Analysis, Verdict
+from reports.analysis import PAGE, REPORT_FOLDER, Analysis, Verdict
+from reports.baselines import NotKept, keep
 from reports.console import print_verdict
-from reports.publish import PAGE, REPORT_FOLDER, Unwritten, publish
+from reports.publish import Unwritten, publish
 from reports.texts import one_line
 
-USAGE = 2
+BASELINES = Path("data/baselines")
 _MOST_FIELDS = 3
 
 
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "folder", type=Path, metavar="RUN_FOLDER", help=f"folder of a run: the one that holds {RUN_FILE}"
     )
     parser.add_argument("--quiet", action="store_true", help="print only the verdict and the path of the page")
+    parser.add_argument("--keep", metavar="NAME", help=f"keep its figures as a baseline, {BASELINES}/NAME.json")
     parser.add_argument("--traceback", action="store_true", help="show where a defect of Proofload happened")
     options = parser.parse_args(arguments)
     _tolerate_narrow_encodings()
@@ -37,17 +40,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check(options.folder)
     except NoRun as error:
         print(f"error: {error}", file=sys.stderr)
-        return USAGE
+        return Exit.USAGE
+    doing = "analysed"
     try:
         analysis = _analyse(options.folder)
+        doing = "reported"
+        code = report(analysis, options.folder, options.quiet)
+        return code if options.keep is None else _keep(analysis, options.keep)
     except Exception as error:  # an operator gets a sentence, and the run is not certified
-        print(f"INVALID: {options.folder} could not be analysed: {_words(error)}", file=sys.stderr)
+        print(f"INVALID: {options.folder} could not be {doing}: {_words(error)}", file=sys.stderr)
         if options.traceback:
             traceback.print_exc()
         else:
             print("The run folder is unchanged; --traceback shows where it happened.", file=sys.stderr)
-        return Verdict.INVALID.exit_code
-    return report(analysis, options.folder, options.quiet)
+        return Exit.INVALID
+
+
+def _keep(analysis: Analysis, name: str) -> int:
+    try:
+        print(f"baseline: {keep(analysis, name, BASELINES)}")
+    except NotKept as error:
+        print(f"error: {error}", file=sys.stderr)
+        return Exit.USAGE
+    except OSError as error:
+        print(f"error: the baseline cannot be written: {_words(error)}", file=sys.stderr)
+        return Exit.USAGE
+    return Verdict.PASS.exit_code
 
 
 def report(analysis: Analysis, folder: Path, quiet: bool = False) -> int:

@@ -4,12 +4,21 @@
 `junit.xml`, `summary.md` and `metrics.csv` are views of it and compute nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pydantic import JsonValue
+
+from plans.exits import Exit
 from plans.run import RunRecord
 from plans.schema import Criterion
+from samples.answers import Judgement, KeptAnswer
 from samples.journal import Event
+
+REPORT_FOLDER = "report"
+"""Folder of a run's report in its run folder."""
+PAGE = "report.html"
 
 
 class Verdict(StrEnum):
@@ -22,7 +31,7 @@ class Verdict(StrEnum):
     @property
     def exit_code(self) -> int:
         """0 PASS, 1 FAIL, 3 INVALID (2 is a bad plan or usage)."""
-        return {"PASS": 0, "FAIL": 1, "INVALID": 3}[self.value]
+        return Exit[self.value]
 
 
 class State(StrEnum):
@@ -130,6 +139,18 @@ class ErrorGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """A trouble that the data shows, or what bound the target when a limit broke; nothing in it is guessed."""
+
+    kind: str
+    what: str
+    """One sentence."""
+    evidence: tuple[str, ...]
+    """Figures with their phase and times; `cannot tell: no readings of ...` where there is no data."""
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """One line of a chart: equidistant points from `start_s`, `step_s` apart; None is a gap."""
 
@@ -145,7 +166,8 @@ class Timeline:
 
     Keys of `load`: offered, achieved (responses), failed, dropped — per second. Of `latency`: p50, p95, p99, max —
     ms, by due time. `in_flight`: requests sent and not done. `resources`: `host.*`, `target.*`, `generator.*`.
-    `llm`: ttft_due_p95, icl_p95, output_tokens_per_s. `websocket`: message_latency_p95, messages, connections.
+    `llm`: ttft_due_p95, icl_p95, output_tokens_per_s. `quality`: quality, consistency, defects, load (share of its
+    peak) — 0 to 1. `websocket`: message_latency_p95, messages, connections.
     Groups without data are empty lists.
     """
 
@@ -160,6 +182,31 @@ class Timeline:
     llm: list[Series]
     websocket: list[Series]
     resources: list[Series]
+    quality: list[Series] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePart:
+    """One part of the performance score: `value` times `weight` goes into it; None when it cannot be told."""
+
+    name: str
+    weight: float
+    value: float | None
+    basis: str
+    """What the value rests on, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A figure of the plan's baseline, and its like of this run in a phase."""
+
+    baseline: str
+    metric: str
+    phase: str
+    value: float
+    measured: Measured
+    worse: float | None
+    """By how much it got worse, as a share of the known value (negative: better); None where that cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,3 +231,11 @@ class Analysis:
     """What a reader must know: rehearsal, interrupted, changed rate, token bundling, token source, clock source."""
     samples: int = 0
     length_s: float = 0.0
+    score: list[ScorePart] = field(default_factory=list)
+    """The parts of `performance_score`; empty when the plan has limits for none of them."""
+    known: list[Known] = field(default_factory=list)
+    worst_answers: list[KeptAnswer] = field(default_factory=list)
+    judgement: Judgement | None = None
+    findings: list[Finding] = field(default_factory=list)
+    vllm_bench: Mapping[str, JsonValue] | None = None
+    """The result in the form of vLLM's `bench serve`; None when no text was generated."""

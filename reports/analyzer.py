@@ -10,13 +10,20 @@ from plans.phases import Phase
 from plans.run import Ending, PhaseRecord, RunRecord
 from reports.analysis import Analysis, GroupResult, Measured, PhaseResult
 from reports.criteria import judge
+from reports.diagnosis import diagnose
 from reports.errors import MOST_GROUPS, error_groups
 from reports.frames import equals, load_frames, numbers, only
 from reports.health import checks
+from reports.known import known
+from reports.lengths import length_notes
 from reports.metrics import measure, measure_all
+from reports.score import score_of
+from reports.serverside import disagreements
 from reports.timeline import timeline
-from reports.verdict import decide
+from reports.verdict import decide, nothing_judges_failures
+from reports.vllm_bench import vllm_bench
 from reports.windows import RunData, Scope, Window
+from samples.answers import read_answers, read_judgement
 from samples.journal import Event, read_events
 from samples.sample import LatencySource, TokenSource
 
@@ -32,7 +39,7 @@ def analyze(folder: Path) -> Analysis:
     without it nobody knows what was to be run.
     """
     record = RunRecord.read(folder)
-    run = RunData(record, load_frames(folder))
+    run = RunData(record, load_frames(folder), read_judgement(folder))
     events, event_notes = _events(folder)
     phases = [_phase(run, phase) for phase in run.phases]
     criteria = [judge(criterion, run) for criterion in record.plan.criteria]
@@ -59,6 +66,12 @@ def analyze(folder: Path) -> Analysis:
         notes=notes,
         samples=len(run.frames.samples),
         length_s=_length(run),
+        score=score_of(run, measure),
+        known=known(run, phases, total),
+        worst_answers=read_answers(folder, "worst"),
+        judgement=run.judgement,
+        findings=diagnose(run, criteria, phases),
+        vllm_bench=vllm_bench(run),
     )
 
 
@@ -113,6 +126,8 @@ def load_text(phase: Phase) -> str:
     >>> load_text(Phase.model_validate({"name": "a", "shape": "ramp", "rate": {"from": 10, "to": 50}, "duration": 60}))
     '10 → 50 RPS'
     """
+    if phase.trace is not None:
+        return f"{Path(phase.trace.file).name} × {phase.trace.speed:g}"
     load, unit = phase.load, "users" if phase.closed else "RPS"
     if load.value is not None:
         return f"{load.value:g} {unit}"
@@ -180,7 +195,9 @@ def _notes(run: RunData, total: PhaseResult) -> list[str]:
     gaps = [f"{a.name} and {b.name}" for a, b in pairwise(run.phases) if b.reached and b.start_s - a.end_s > 0.001]
     if gaps:
         notes.append(f"There is time between {'; '.join(gaps)} that belongs to no phase.")
-    return notes + run.frames.problems + _measurement_notes(run, total.metrics)
+    if unjudged := nothing_judges_failures(run):
+        notes.append(f"{unjudged[0].upper()}{unjudged[1:]}; a limit on success_rate would.")
+    return notes + run.frames.problems + _measurement_notes(run, total.metrics) + disagreements(run)
 
 
 def _measurement_notes(run: RunData, metrics: dict[str, Measured]) -> list[str]:
@@ -195,6 +212,7 @@ def _measurement_notes(run: RunData, metrics: dict[str, Measured]) -> list[str]:
         notes.append("Some token counts are counted events, because the server reported no usage.")
     elif equals(samples, "token_source", TokenSource.USAGE).any():
         notes.append("Token counts come from the server's usage.")
+    notes += length_notes(samples)
     if equals(samples, "latency_source", LatencySource.SHARED_CLOCK).any():
         notes.append("WebSocket latency: from the server's send stamp, on a clock that both sides share.")
     if equals(samples, "latency_source", LatencySource.ECHO).any():

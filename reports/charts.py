@@ -28,6 +28,7 @@ _STYLES: dict[str, tuple[str, tuple[int, ...], float]] = {
     "p99": ("violet", (7, 3), 1.5),
     "max": ("ink", (1, 3), 1.0),
     "in_flight": ("blue", (), 1.5),
+    "server_in_flight": ("orange", (6, 3), 1.5),
     "http_error": ("red", (), 1.5),
     "bad_content": ("violet", (7, 3), 1.5),
     "timeout": ("orange", (), 1.5),
@@ -36,6 +37,10 @@ _STYLES: dict[str, tuple[str, tuple[int, ...], float]] = {
     "ttft_due_p95": ("blue", (), 1.75),
     "icl_p95": ("green", (6, 3), 1.5),
     "output_tokens_per_s": ("blue", (), 1.5),
+    "quality": ("blue", (), 1.75),
+    "consistency": ("green", (6, 3), 1.5),
+    "defects": ("red", (), 1.5),
+    "load": ("ink", (2, 3), 1.0),
 }
 
 _SHADED = frozenset({"achieved", "in_flight", "output_tokens_per_s", "messages"})
@@ -44,12 +49,17 @@ _LIMITED = {
     "load": ("throughput_rps", "goodput_rps", "offered_rps"),
     "latency": tuple(f"latency_{statistic}_ms" for statistic in ("mean", "p50", "p90", "p95", "p99", "p999", "max")),
     "llm": ("ttft_due_p95_ms", "ttft_p95_ms", "icl_p95_ms", "output_tokens_per_s"),
+    "quality": ("quality_mean", "consistency_score", "defect_rate"),
     "websocket": ("message_latency_p95_ms",),
     "target": ("cpu_cores_mean", "cpu_cores_max", "memory_max_bytes"),
+    "server": ("queue_length_mean", "queue_length_max", "kv_cache_share_max"),
 }
 """Criteria whose limit is drawn as a line, by the group of the chart; a chart shows those of its own unit."""
 
-_FLAT = frozenset({"websocket", "target", "host", "generator"})
+_SOURCES = ("server", "target", "database", "gpu", "host", "generator")
+"""Where readings come from, in the order of the page."""
+
+_FLAT = frozenset({"websocket", *_SOURCES})
 
 _TITLES = {
     ("load", "rps"): "Offered and achieved rate",
@@ -58,6 +68,16 @@ _TITLES = {
     ("in_flight", "count"): "Requests in flight",
     ("llm", "ms"): "Language model: time to first token and gaps",
     ("llm", "tokens/s"): "Language model: token rate",
+    ("quality", "ratio"): "Quality of the answers against the load",
+    ("server", "count"): "Server: requests running and waiting",
+    ("server", "connections"): "Server: its pool of connections",
+    ("database", "connections"): "Database: connections, and what they wait for",
+    ("server", "ratio"): "Server: KV-cache in use",
+    ("server", "tokens/s"): "Server: tokens",
+    ("gpu", "bytes"): "GPU: memory in use",
+    ("gpu", "ratio"): "GPU: utilisation",
+    ("gpu", "W"): "GPU: power",
+    ("gpu", "°C"): "GPU: temperature",
     ("websocket", "ms"): "WebSocket: message latency",
     ("websocket", "rps"): "WebSocket: message rate",
     ("websocket", "count"): "WebSocket: connections",
@@ -69,10 +89,19 @@ _HINTS = {
     ("failures", "rps"): "per second, by the time they ended",
     ("websocket", "rps"): "per second",
     ("llm", "tokens/s"): "tokens per second",
-    ("in_flight", "count"): "sent and not yet done",
+    ("quality", "ratio"): "0 to 1, by due time",
+    ("in_flight", "count"): "sent and not yet done; known to the server: running and waiting",
+    ("server", "count"): "as the server counts",
+    ("server", "tokens/s"): "as the server counts, per second",
 }
 
-_NOUNS = {"cores": "CPU", "bytes": "memory", "bytes/s": "traffic", "ratio": "utilisation"}
+_NOUNS = {
+    "preempted": "preemptions since the begin",
+    "cores": "CPU",
+    "bytes": "memory",
+    "bytes/s": "traffic",
+    "ratio": "utilisation",
+}
 _STEADY = {"cores": "cores", "rps": "per second"}
 """Units that the axis leaves out because they never change."""
 
@@ -104,9 +133,10 @@ def charts(analysis: Analysis) -> list[Chart]:
         ("failures", timeline.failures),
         ("in_flight", timeline.in_flight),
         ("llm", timeline.llm),
+        ("quality", timeline.quality),
         ("websocket", timeline.websocket),
     ]
-    groups += [(source, _of_source(timeline.resources, source)) for source in ("target", "host", "generator")]
+    groups += [(source, _of_source(timeline.resources, source)) for source in _SOURCES]
     return [chart for group, series in groups for chart in _by_unit(group, series)]
 
 

@@ -23,7 +23,16 @@ _LLM_COLUMNS = (
     _statistics("Between chunks", "icl", "p50", "p95", "p99"),
     _statistics("Per output token", "tpot", "p50", "p95"),
     ColumnGroup("Tokens", (("output", "output_tokens_per_s"), ("input", "input_tokens_per_s"))),
-    ColumnGroup("Answers", (("quality", "quality_mean"), ("tokens/chunk", "tokens_per_event"))),
+    ColumnGroup(
+        "Answers",
+        (
+            ("quality", "quality_mean"),
+            ("steady", "quality_stability"),
+            ("consistent", "consistency_score"),
+            ("defects", "defect_rate"),
+            ("tokens/chunk", "tokens_per_event"),
+        ),
+    ),
 )
 
 PHASE_TABLES: tuple[tuple[str, tuple[ColumnGroup, ...]], ...] = (
@@ -46,17 +55,54 @@ PHASE_TABLES: tuple[tuple[str, tuple[ColumnGroup, ...]], ...] = (
         (
             _statistics("Connect", "ws_connect", "p50", "p95"),
             _statistics("Message latency", "message_latency", "p50", "p95", "p99", "max"),
+            _statistics("Ping", "ws_ping", "p95"),
+            _statistics("Echo", "ws_echo", "p95"),
             ColumnGroup("Share", (("connected", "ws_success_rate"), ("delivered", "delivery_rate"))),
+            ColumnGroup(
+                "Count",
+                (
+                    ("lost connections", "ws_connections_lost"),
+                    ("missing", "ws_missing"),
+                    ("gaps", "ws_gaps"),
+                    ("duplicates", "ws_duplicates"),
+                    ("reordered", "ws_reordered"),
+                ),
+            ),
+        ),
+    ),
+    ("Database", (_statistics("Wait for a connection", "pool_wait", "mean", "p50", "p95", "p99", "max"),)),
+    (
+        "Server",
+        (
+            ColumnGroup("Queue", (("mean", "queue_length_mean"), ("max", "queue_length_max"))),
+            ColumnGroup("KV-cache", (("max", "kv_cache_share_max"), ("preempted", "preemptions"))),
+            ColumnGroup("In flight", (("ours − its", "in_flight_difference"),)),
+            ColumnGroup("GPU", (("utilisation", "gpu_utilisation_mean"), ("memory", "gpu_memory_max_bytes"))),
         ),
     ),
     (
         "Target and stability",
         (
-            ColumnGroup("CPU", (("mean", "cpu_cores_mean"), ("max", "cpu_cores_max"))),
-            ColumnGroup("Memory", (("max", "memory_max_bytes"), ("growth", "memory_growth"), ("leak", "memory_leak"))),
+            ColumnGroup(
+                "CPU", (("mean", "cpu_cores_mean"), ("max", "cpu_cores_max"), ("over rest", "cpu_cores_over_rest"))
+            ),
+            ColumnGroup(
+                "Memory",
+                (
+                    ("max", "memory_max_bytes"),
+                    ("over rest", "memory_over_rest_bytes"),
+                    ("growth", "memory_growth"),
+                    ("leak", "memory_leak"),
+                ),
+            ),
             ColumnGroup(
                 "Behaviour",
-                (("stable use", "stable_utilisation"), ("stable", "stable_performance"), ("recovery", "recovery_s")),
+                (
+                    ("stable use", "stable_utilisation"),
+                    ("stable", "stable_performance"),
+                    ("recovery", "recovery_s"),
+                    ("graceful", "graceful_degradation"),
+                ),
             ),
         ),
     ),
@@ -68,6 +114,7 @@ GROUP_COLUMNS: tuple[ColumnGroup, ...] = (
     _statistics("First token (due)", "ttft_due", "p50", "p95"),
     _statistics("Between chunks", "icl", "p95"),
     _statistics("Messages", "message_latency", "p95"),
+    _statistics("Pool wait", "pool_wait", "p95"),
 )
 
 HEADLINES: tuple[tuple[str, str, bool], ...] = (

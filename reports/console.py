@@ -8,6 +8,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from reports.analysis import Analysis, CriterionResult, State, Verdict
+from reports.diagnosis import sentence
 from reports.figures import MISSING, figure, identity_text, length, margin_text, measured_text, pair
 from reports.texts import one_line, printable
 
@@ -68,6 +69,8 @@ def print_verdict(analysis: Analysis, file: TextIO) -> None:
     if analysis.phases:
         terminal.show(_phase_table(analysis, terminal))
     terminal.line(identity_text(analysis.total.accounting), "dim")
+    for finding in analysis.findings:
+        terminal.line(f"found: {sentence(finding)}", "bold")
     for note in analysis.notes:
         terminal.line(f"note: {note}", "dim")
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 
 from pydantic import JsonValue
 
@@ -35,6 +36,22 @@ def verdict_json(analysis: Analysis) -> bytes:
         "total": _phase(analysis.total),
         "scenarios": [_group(group) for group in analysis.scenarios],
         "requests": [_group(group) for group in analysis.requests],
+        "queries": [query.model_dump() for query in analysis.run.queries],
+        "findings": [asdict(finding) for finding in analysis.findings],
+        "score": [asdict(part) for part in analysis.score],
+        "baseline": [
+            {
+                "name": one.baseline,
+                "metric": one.metric,
+                "phase": one.phase,
+                "known": one.value,
+                "measured": _number(one.measured.value),
+                "worse": _number(one.worse),
+            }
+            for one in analysis.known
+        ],
+        "judgement": asdict(analysis.judgement) if analysis.judgement else None,
+        "worst_answers": [asdict(answer) for answer in analysis.worst_answers],
         "errors": [_error(error) for error in analysis.errors],
         "events": [
             {"t_s": _number(e.t_s), "kind": e.kind.value, "text": e.text, "worker": e.worker} for e in analysis.events
@@ -140,6 +157,11 @@ def _error(error: ErrorGroup) -> JsonValue:
         "last_s": _number(error.last_s),
         "example": error.example,
     }
+
+
+def vllm_bench_json(result: Mapping[str, JsonValue]) -> bytes:
+    """Return a result in the form of vLLM's `bench serve` as JSON in UTF-8."""
+    return json.dumps(dict(result), indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def metrics_csv(analysis: Analysis) -> bytes:

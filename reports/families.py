@@ -170,6 +170,19 @@ def _ws_connect(window: Window) -> Times:
     return _times(rows, numbers(rows, "connect_ms"), why, failed)
 
 
+def _round_trip(name: str, what: str) -> Callable[[Window], Times]:
+    """Return the family of what was asked for on a held connection, and answered."""
+
+    def family(window: Window) -> Times:
+        rows = only(window.websocket, equals(window.websocket, "name", name))
+        answered = only(rows, equals(rows, "outcome", Outcome.OK))
+        lost = len(rows) > 0 and len(answered) == 0
+        why = f"none of {len(rows)} {what} was answered" if lost else f"there was no {what}"
+        return _times(answered, (numbers(answered, "done_s") - numbers(answered, "sent_s")) * _MS, why, lost)
+
+    return family
+
+
 def _message_latency(window: Window) -> Times:
     timed = np.asarray(window.messages["latency_source"].notna(), dtype=np.bool_)
     rows = only(window.messages, timed & equals(window.messages, "outcome", Outcome.OK))
@@ -178,6 +191,10 @@ def _message_latency(window: Window) -> Times:
         (numbers(rows, "done_s") - numbers(rows, "due_s")) * _MS,
         "no WebSocket message with a send time was received",
     )
+
+
+def _pool_wait(window: Window) -> Times:
+    return _times(window.sql, numbers(window.sql, "pool_wait_ms"), "no query was given a connection")
 
 
 FAMILIES: dict[str, Callable[[Window], Times]] = {
@@ -195,6 +212,9 @@ FAMILIES: dict[str, Callable[[Window], Times]] = {
     "tpot": _llm(tpot_ms, "two content events and a token count above 1"),
     "norm_tpot": _llm(_norm_tpot, "a token count"),
     "ws_connect": _ws_connect,
+    "ws_ping": _round_trip("ping", "ping"),
+    "ws_echo": _round_trip("echo", "echo"),
     "message_latency": _message_latency,
+    "pool_wait": _pool_wait,
 }
 """Every family by the name that its metrics begin with."""

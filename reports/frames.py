@@ -23,12 +23,13 @@ Places = NDArray[np.int64]
 
 _NUMBERS = (
     "due_s", "sent_s", "done_s", "status", "connect_ms", "ttft_s", "ttfo_s", "prompt_tokens", "output_tokens",
-    "events", "quality", "sequence", "connection",
+    "events", "quality", "similarity", "sequence", "connection", "wanted_prompt_tokens", "wanted_output_tokens",
+    "pool_wait_ms",
 )  # fmt: skip
 _FLAGS = ("iteration", "waited")
 _TEXTS = (
     "outcome", "phase", "scenario", "name", "protocol", "worker", "error", "token_source", "message_type",
-    "latency_source",
+    "latency_source", "defect",
 )  # fmt: skip
 _GAPS = "icl_us"
 _GAPS_TYPE = pa.large_list(pa.int32())

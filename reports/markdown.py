@@ -55,10 +55,20 @@ def summary_md(analysis: Analysis) -> bytes:
         f"run {_code(run.id)}",
     ]
     lines += [" · ".join(facts), ""]
-    lines += _criteria(analysis) + _checks(analysis) + _phases(analysis) + _errors(analysis)
+    lines += _findings(analysis) + _criteria(analysis) + _checks(analysis) + _phases(analysis) + _errors(analysis)
     if analysis.notes:
         lines += ["### Notes", "", *(f"- {safe(note, 1000)}" for note in analysis.notes)]
     return ("\n".join(lines).rstrip() + "\n").encode("utf-8")
+
+
+def _findings(analysis: Analysis) -> list[str]:
+    if not analysis.findings:
+        return []
+    lines = ["### What the data shows", ""]
+    for one in analysis.findings:
+        lines += [f"- **{safe(one.what)}**", *(f"  - {safe(text, 1000)}" for text in one.evidence)]
+        lines += [f"  - what to do: {safe(one.advice, 1000)}"]
+    return [*lines, ""]
 
 
 def _criteria(analysis: Analysis) -> list[str]:

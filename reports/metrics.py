@@ -4,20 +4,21 @@ A formula takes its rows and its length from the same window, and gives None wit
 nobody measured.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from plans.metrics import METRICS, STATISTICS, Kind
-from reports import resources, stability
+from plans.schema import RequestLimits
+from reports import connections, degradation, delivery, quality, resources, score, serverside, stability
 from reports.analysis import Measured
 from reports.families import FAMILIES, adjusted, measured, tpot_ms
 from reports.frames import Mask, equals, numbers, only
 from reports.statistics import PERMILLE, wilson
 from reports.windows import Window
-from samples.sample import Outcome, TokenSource
+from samples.sample import Defect, Outcome, TokenSource
 
 Formula = Callable[[Window], Measured]
 
@@ -25,21 +26,33 @@ FORMULAS: dict[str, Formula] = {
     "stability_score": stability.stability_score,
     "stable_performance": stability.stable_performance,
     "recovery_s": stability.recovery,
+    "quality_mean": quality.quality_mean,
+    "quality_stability": quality.quality_stability,
+    "consistency_score": quality.consistency_score,
+    "defect_rate": quality.defect_rate,
+    "judge_score": quality.judge_score,
     "cpu_cores_mean": resources.cpu_mean,
     "cpu_cores_max": resources.cpu_max,
     "memory_max_bytes": resources.memory_max,
     "memory_growth": resources.memory_growth,
     "memory_leak": resources.memory_leak,
     "stable_utilisation": resources.stable_utilisation,
+    "memory_over_rest_bytes": resources.memory_over_rest,
+    "cpu_cores_over_rest": resources.cpu_over_rest,
+    "connection_leak": connections.connection_leak,
+    "pool_exhausted": connections.pool_exhausted,
+    "queue_length_mean": serverside.queue_mean,
+    "queue_length_max": serverside.queue_max,
+    "kv_cache_share_max": serverside.kv_cache_max,
+    "preemptions": serverside.preemptions,
+    "in_flight_difference": serverside.in_flight_difference,
+    "gpu_utilisation_mean": serverside.gpu_utilisation,
+    "gpu_memory_max_bytes": serverside.gpu_memory,
 }
 """Every metric by its catalogue name; a test holds the names equal to the catalogue."""
 
-_OF_PHASES = frozenset({"stability_score", "stable_performance", "recovery_s"})
+_OF_PHASES = frozenset({"stability_score", "stable_performance", "recovery_s", "graceful_degradation"})
 _OF_GROUPS = Measured(None, 0, "is taken over phases, not over a single scenario or request name")
-_SUBSCRIBED = "subscribed"
-_LOST = "connection lost"
-_SILENT_MESSAGES, _SILENT_S = 10, 5.0
-"""A held connection that waits for its next message longer than both, to the end of the window, tells nothing."""
 
 
 def measure(name: str, window: Window) -> Measured:
@@ -59,7 +72,7 @@ def measure_all(window: Window) -> dict[str, Measured]:
 
 
 def _phase_only(name: str) -> bool:
-    return name in _OF_PHASES or METRICS[name].kind is Kind.RESOURCE
+    return name in _OF_PHASES or METRICS[name].kind in {Kind.RESOURCE, Kind.RUN}
 
 
 def _registered(name: str) -> Callable[[Formula], Formula]:
@@ -90,17 +103,18 @@ def _throughput(window: Window) -> Measured:
 
 @_registered("goodput_rps")
 def _goodput(window: Window) -> Measured:
-    rows = window.requests
-    good = int((equals(rows, "outcome", Outcome.OK) & _inside_limits(window, rows)).sum())
-    return _per_second(window, good, len(rows))
+    return _per_second(window, int(_good(window, window.requests).sum()), len(window.requests))
 
 
-def _inside_limits(window: Window, rows: pd.DataFrame) -> Mask:
+def _good(window: Window, rows: pd.DataFrame) -> Mask:
+    return equals(rows, "outcome", Outcome.OK) & inside_limits(window.run.plan.limits, rows)
+
+
+def inside_limits(limits: RequestLimits, rows: pd.DataFrame) -> Mask:
     """Return which rows keep every per-request limit of the plan.
 
     A time that a request does not have (TTFT of a page, time per token of a single token) breaks no limit.
     """
-    limits = window.run.plan.limits
     due, sent, ttft = numbers(rows, "due_s"), numbers(rows, "sent_s"), numbers(rows, "ttft_s")
     pairs = (
         (limits.latency_ms, (numbers(rows, "done_s") - due) * 1000),
@@ -134,6 +148,15 @@ def _errors(window: Window) -> Measured:
     low, high = success.interval
     failed = success.samples - window.accounting.outcomes[Outcome.OK.value]
     return Measured(failed / success.samples, success.samples, interval=(1 - high, 1 - low))
+
+
+@_registered("refused_rate")
+def _refused(window: Window) -> Measured:
+    scheduled = window.accounting.scheduled
+    if scheduled <= 0:
+        return Measured(None, 0, "no arrivals were due")
+    refused = int(degradation.refusals(window.requests).sum())
+    return Measured(refused / scheduled, scheduled, interval=wilson(refused, scheduled))
 
 
 @_registered("availability")
@@ -191,17 +214,25 @@ def _tokens_per_event(window: Window) -> Measured:
     return Measured(float(tokens[both].sum() / events[both].sum()), int(both.sum()))
 
 
-@_registered("quality_mean")
-def _quality(window: Window) -> Measured:
-    quality = numbers(window.requests, "quality")
-    graded = quality[np.isfinite(quality)]
-    if not len(graded):
-        return Measured(None, 0, "no answer was graded")
-    half = 1.959963984540054 * float(graded.std(ddof=1)) / len(graded) ** 0.5 if len(graded) > 1 else None
-    mean = float(graded.mean())
-    return Measured(
-        mean, len(graded), interval=None if half is None else (max(mean - half, 0.0), min(mean + half, 1.0))
-    )
+@_registered("graceful_degradation")
+def _graceful(window: Window) -> Measured:
+    return degradation.graceful(window, lambda rows: _good(window, rows))
+
+
+@_registered("performance_score")
+def _score(window: Window) -> Measured:
+    return score.performance_score(window, measure)
+
+
+@_registered("index_used")
+def _index_used(window: Window) -> Measured:
+    scope = window.scope
+    told = [query for query in window.run.record.queries if scope.name in (None, query.name)]
+    if not told or not len(window.sql):
+        return Measured(None, 0, "there were no queries to explain")
+    if untold := [query.name for query in told if query.scanned is None]:
+        return Measured(None, len(told), f"the database does not say how it serves {', '.join(untold)}")
+    return Measured(not any(query.scanned for query in told), len(told))
 
 
 @_registered("ws_success_rate")
@@ -218,49 +249,20 @@ def _ws_lost(window: Window) -> Measured:
     count = len(window.connects)
     if not count and not len(window.messages):
         return Measured(None, 0, "no WebSocket was opened")
-    lost = int(equals(window.websocket, "name", _LOST).sum())
+    lost = int(equals(window.websocket, "name", delivery.LOST).sum())
     return Measured(float(lost), count)
 
 
-@_registered("delivery_rate")
-def _delivery(window: Window) -> Measured:
-    """Distinct sequence numbers after the base of each connection / the highest - the base.
-
-    The base is the number that the `subscribed` acknowledgement carries; a connection that was subscribed before the
-    window begins with the first message in it.
-    """
-    rows = only(window.messages, np.isfinite(numbers(window.messages, "sequence")))
-    if not len(rows):
-        return Measured(None, 0, "no WebSocket message with a sequence number was received")
-    if silent := _silent(window, rows):
-        return Measured(None, len(rows), f"{silent} held connections received nothing any more before the end")
-    received = expected = 0
-    for _, connection in _connections(rows):
-        sequence = numbers(connection, "sequence")
-        acknowledged = sequence[equals(connection, "message_type", _SUBSCRIBED)]
-        base = acknowledged.min() if len(acknowledged) else sequence.min() - 1
-        expected += int(sequence.max() - base)
-        received += len(np.unique(sequence[sequence > base]))
-    if expected <= 0:
-        return Measured(None, 0, "no WebSocket message was expected after the subscriptions")
-    return Measured(received / expected, expected, interval=wilson(received, expected))
-
-
-def _silent(window: Window, rows: pd.DataFrame) -> int:
-    """Count the connections that were still held, and on which nothing came any more: what was lost is unknown."""
-    options = window.run.plan.mix.WebSocketUser
-    longest = max(_SILENT_MESSAGES / options.rate if options else 0.0, _SILENT_S)
-    lost = only(window.websocket, equals(window.websocket, "name", _LOST))
-    gone = set(zip(lost["worker"], lost["connection"], strict=True))
-    last = rows.groupby(["worker", "connection"], observed=True)["done_s"].max()
-    return sum(window.end_s - at > longest and key not in gone for key, at in last.items())
-
-
-def _connections(rows: pd.DataFrame) -> Iterator[tuple[object, pd.DataFrame]]:
-    columns = rows[["worker", "connection", "sequence", "message_type"]]
-    yield from columns.groupby(["worker", "connection"], observed=True, dropna=False, sort=False)
-
-
+FORMULAS.update(
+    {
+        "delivery_rate": delivery.delivery_rate,
+        "ws_missing": delivery.missing,
+        "ws_gaps": delivery.counted(lambda found: found.gaps),
+        "ws_duplicates": delivery.counted(lambda found: found.duplicates),
+        "ws_reordered": delivery.counted(lambda found: found.reordered),
+    }
+)
+FORMULAS.update({f"{defect.value}_rate": partial(quality.defect_rate, defect=defect) for defect in Defect})
 FORMULAS.update(
     {
         f"{family}_{statistic}_ms": partial(measured, family=family, statistic=statistic)

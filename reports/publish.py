@@ -6,15 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.analysis import Analysis
+from reports.analysis import PAGE, REPORT_FOLDER, Analysis
 from reports.baselines import baselines
-from reports.exports import metrics_csv, verdict_json
+from reports.exports import metrics_csv, verdict_json, vllm_bench_json
 from reports.junit import junit_xml
 from reports.markdown import summary_md
 from reports.render import render
-
-REPORT_FOLDER = "report"
-PAGE = "report.html"
+from reports.websocket_result import websocket_json
 
 
 def _page(analysis: Analysis) -> bytes:
@@ -51,6 +49,10 @@ def publish(analysis: Analysis, folder: Path) -> list[Unwritten]:
         return [Unwritten(report, _reason(error))]
     failed = []
     kept = {name: _already(content) for name, content in baselines(analysis)}
+    if analysis.vllm_bench is not None:
+        kept["vllm-bench.json"] = _already(vllm_bench_json(analysis.vllm_bench))
+    if (result := websocket_json(analysis)) is not None:
+        kept["websocket.json"] = _already(result)
     for name, make in (kept | FORMS).items():
         path = report / name
         try:

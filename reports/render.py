@@ -18,7 +18,7 @@ from reports import figures
 from reports.analysis import Analysis, GroupResult, Measured, PhaseResult
 from reports.charts import chart_data, charts
 from reports.columns import GROUP_COLUMNS, HEADLINES, PHASE_TABLES, columns_with_values, label_of
-from reports.texts import printable
+from reports.texts import LONGEST, printable
 from samples.sample import Outcome
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -94,6 +94,15 @@ def render(analysis: Analysis) -> str:
     )
 
 
+def page(template: str, styles: tuple[str, ...], **content: object) -> str:
+    """Return a page without scripts, made by another module from a template and styles of the report."""
+    return (
+        _environment()
+        .get_template(template)
+        .render(policy=_policy([]), styles=Markup("\n").join(Markup(_source(name)) for name in styles), **content)
+    )
+
+
 def facts(analysis: Analysis) -> list[Fact]:
     """Return what identifies the run, the warnings first."""
     run, found = analysis.run, []
@@ -111,6 +120,7 @@ def facts(analysis: Analysis) -> list[Fact]:
         Fact("length", figures.length(analysis.length_s)),
         Fact("samples", f"{analysis.samples:,}"),
         Fact("seed", str(run.seed)),
+        *([Fact("generator capacity", run.capacity.sentence(), (run.capacity.share or 0) > 1)] if run.capacity else []),
         Fact("run", run.id),
     ]
 
@@ -176,7 +186,8 @@ def _measured_names(analysis: Analysis) -> list[str]:
 def _policy(scripts: list[Markup]) -> str:
     """Return a Content-Security-Policy under which only the page's own scripts run and nothing is fetched."""
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}; base-uri 'none'; form-action 'none'"
+    allowed = hashes or "'none'"
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'; form-action 'none'"
 
 
 @cache
@@ -188,6 +199,16 @@ def _finalize(value: object) -> object:
     if value is None:
         return figures.MISSING
     return printable(value) if type(value) is str else value
+
+
+class _Shown(str):
+    """A text that is printable already, as long as its place in the page wants it."""
+
+    __slots__ = ()
+
+
+def _printable(text: str, longest: int = LONGEST) -> str:
+    return _Shown(printable(text, longest))
 
 
 def _row_key(group: GroupResult) -> str:
@@ -208,12 +229,13 @@ def _environment() -> Environment:
         clock=figures.clock,
         duration=figures.length,
         margin=figures.margin_text,
-        printable=printable,
+        printable=_printable,
         thousands=lambda value: f"{value:,}",
     )
     env.globals.update(
         METRICS=METRICS,
         MISSING=figures.MISSING,
+        figure=figures.figure,
         measured_text=figures.measured_text,
         interval_text=figures.interval_text,
         identity_text=figures.identity_text,

@@ -21,6 +21,8 @@ _CPU_VARIATION = 0.25
 _CPU_IDLE_CORES = 0.1
 _HOLE_INTERVALS, _HOLE_S = 5.0, 5.0
 """The longest time without a reading, in intervals of the monitor and in seconds, that a figure may rest on."""
+_SCRAPES = 2.5
+"""The same in scrapes, for readings that come from a Prometheus server."""
 
 
 def _missing(metric: str) -> Measured:
@@ -32,13 +34,29 @@ def _covered(window: Window, metric: str) -> tuple[Floats, Measured | None]:
     times, values = window.readings(metric)
     if not len(values):
         return values, _missing(metric)
-    edges = np.concatenate([[window.start_s], np.sort(times), [window.end_s]])
-    hole = float(np.diff(edges).max())
-    most = max(_HOLE_INTERVALS * window.run.plan.monitors.interval, _HOLE_S)
-    if hole <= most:
+    hole = longest_hole(window, times)
+    if hole <= _most(window):
         return values, None
     why = f"the readings of the target's {metric} have a hole of {hole:.0f} s: the monitor, or the process, was gone"
     return values, Measured(None, len(values), why)
+
+
+def longest_hole(window: Window, times: Floats) -> float:
+    """Return the longest time of the window without a reading, in seconds."""
+    return float(np.diff(np.concatenate([[window.start_s], np.sort(times), [window.end_s]])).max())
+
+
+def allowed_hole(window: Window) -> float:
+    """Return the longest time without a reading of the monitor's own that a figure may rest on."""
+    return max(_HOLE_INTERVALS * window.run.plan.monitors.interval, _HOLE_S)
+
+
+def _most(window: Window) -> float:
+    source = window.run.plan.target.resources
+    if source is None or source.prometheus is None:
+        return allowed_hole(window)
+    # Prometheus may miss one scrape, and its newest sample is up to one scrape old.
+    return max(allowed_hole(window), _SCRAPES * source.interval)
 
 
 def cpu_mean(window: Window) -> Measured:
@@ -57,6 +75,25 @@ def memory_max(window: Window) -> Measured:
     """Return the highest reading of the target's resident memory in bytes."""
     values, problem = _covered(window, MEMORY)
     return problem or Measured(float(values.max()), len(values))
+
+
+def memory_over_rest(window: Window) -> Measured:
+    """Return how much the highest reading of the target's memory lies above that before the load."""
+    return _over_rest(window, MEMORY, memory_max(window))
+
+
+def cpu_over_rest(window: Window) -> Measured:
+    """Return how much the mean CPU of the target lies above that before the load."""
+    return _over_rest(window, CPU, cpu_mean(window))
+
+
+def _over_rest(window: Window, metric: str, under_load: Measured) -> Measured:
+    _, before = window.run.readings(metric, "target", -np.inf, np.nextafter(window.run.start_s, -np.inf))
+    if under_load.value is None:
+        return under_load
+    if not len(before):
+        return Measured(None, 0, f"there is no reading of the target's {metric} before the load")
+    return Measured(float(under_load.value) - float(np.median(before)), under_load.samples)
 
 
 def _settled(window: Window) -> tuple[Floats, Floats]:

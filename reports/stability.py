@@ -72,7 +72,8 @@ def stable_performance(window: Window) -> Measured:
     """Return whether the phase was stable and left no queue behind.
 
     By Little's law rate x latency requests are in the system; latency is counted from the due time, so the requests
-    are too, those that wait for a user included. Rate: arrivals of the last 10 s; latency: the median of the phase.
+    are too, those that wait for a user included. Rate: arrivals of the last 10 s, or of the last tenth of
+    a phase shorter than 100 s (a ramp is judged at its end); latency: the median of the phase.
     """
     score = stability_score(window)
     if score.value is None:
@@ -81,7 +82,7 @@ def stable_performance(window: Window) -> Measured:
     if median.value is None:
         return Measured(False, score.samples)
     rows = window.requests
-    span = min(_WINDOW_S, window.length_s)
+    span = min(_WINDOW_S, window.length_s / 10)
     rate = float((numbers(rows, "due_s") >= window.end_s - span).sum()) / span
     everything = window.run.rows(Scope(None, window.scope.scenario, window.scope.name))
     everything = everything if window.scope.name is not None else _iterations(everything)
@@ -187,6 +188,6 @@ def _spike(run: RunData, phase: PhaseRecord) -> tuple[float, float] | None:
 
 def _higher(run: RunData, one: PhaseRecord, other: PhaseRecord) -> bool:
     first, second = run.planned(one.name), run.planned(other.name)
-    if first is None or second is None or first.closed != second.closed:
+    if first is None or second is None or first.closed != second.closed or first.trace or second.trace:
         return False
     return first.load.highest() > second.load.highest()

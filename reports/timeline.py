@@ -9,15 +9,41 @@ from numpy.typing import NDArray
 
 from reports.analysis import Series, Timeline
 from reports.frames import Mask, Places, among, equals, flags, numbers, only
+from reports.serverside import RUNNING, WAITING
 from reports.statistics import Floats, nearest_rank
 from reports.windows import RunData
 from samples.sample import RESPONSES, Outcome, Protocol
 
 MOST_POINTS = 1500
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1800, 3600)
-_PEAKS = ("loop_lag_p99_ms", "loop_lag_max_ms", "cpu_cores", "cpu_share", "in_flight", "users", "load_1m")
+_PEAKS = (
+    "loop_lag_p99_ms",
+    "loop_lag_max_ms",
+    "cpu_cores",
+    "cpu_share",
+    "in_flight",
+    "users",
+    "load_1m",
+    "requests_running",
+    "requests_waiting",
+    "kv_cache_share",
+)
 """Metrics whose highest reading of a step is drawn too, beside the mean."""
-_UNITS = (("_cores", "cores"), ("_bytes", "bytes"), ("_bps", "bytes/s"), ("_ms", "ms"), ("_share", "ratio"))
+_UNITS = (
+    ("pool_in_use", "connections"),
+    ("pool_size", "connections"),
+    ("pool_waiting", "connections"),
+    ("_connections", "connections"),
+    ("_cores", "cores"),
+    ("_bytes", "bytes"),
+    ("_bps", "bytes/s"),
+    ("_ms", "ms"),
+    ("_share", "ratio"),
+    ("_tokens_per_s", "tokens/s"),
+    ("_w", "W"),
+    ("_c", "°C"),
+    ("preemptions", "preempted"),
+)
 _LATENCY = {"p50": 500, "p95": 950, "p99": 990}
 
 
@@ -62,9 +88,10 @@ def timeline(run: RunData) -> Timeline:
         points=axis.points,
         load=[] if empty or not len(iterations) else _load(axis, iterations),
         latency=[] if empty or not len(iterations) else _latency(axis, iterations),
-        in_flight=[] if empty or not len(requests) else _in_flight(axis, requests),
+        in_flight=[] if empty or not len(requests) else [*_in_flight(axis, requests), *_known_to_server(axis, run)],
         failures=[] if empty else _failures(axis, samples),
         llm=[] if empty else _llm(axis, run, iterations),
+        quality=[] if empty else _quality(axis, iterations),
         websocket=[] if empty else _websocket(axis, websocket),
         resources=[] if empty else _resources(axis, run.frames.readings, run.plan.monitors.interval),
     )
@@ -158,6 +185,19 @@ def _in_flight(axis: Axis, rows: pd.DataFrame) -> list[Series]:
     return [_series("in_flight", "in flight", "count", peaks)]
 
 
+def _known_to_server(axis: Axis, run: RunData) -> list[Series]:
+    """Return the requests that the server counts as running and waiting, the highest reading of each step."""
+    readings = run.frames.readings
+    counted = np.asarray(readings["metric"].isin((RUNNING, WAITING)), dtype=np.bool_)
+    rows = only(readings, equals(readings, "source", "server") & counted)
+    if not len(rows):
+        return []
+    both = rows.groupby("t_s")["value"].sum()
+    places = axis.places(both.index.to_numpy(dtype=np.float64))
+    by_step = both[places >= 0].groupby(places[places >= 0]).max()
+    return [_series("server_in_flight", "known to the server", "count", _on_axis(axis, by_step))]
+
+
 def _llm(axis: Axis, run: RunData, iterations: pd.DataFrame) -> list[Series]:
     rows = only(iterations, equals(iterations, "protocol", Protocol.LLM))
     if not len(rows):
@@ -180,6 +220,31 @@ def _llm(axis: Axis, run: RunData, iterations: pd.DataFrame) -> list[Series]:
         ),
     )
     return [_series(*curve) for curve in curves if np.isfinite(curve[3]).any()]
+
+
+def _quality(axis: Axis, iterations: pd.DataFrame) -> list[Series]:
+    """Return the means per step by due time, and the load as a share of its peak: do answers get worse under it?"""
+    due, answered = numbers(iterations, "due_s"), equals(iterations, "protocol", Protocol.LLM)
+    quality, alike = numbers(iterations, "quality"), numbers(iterations, "similarity")
+    if not (np.isfinite(quality) | np.isfinite(alike)).any():
+        return []
+    bad = np.asarray(iterations["defect"].notna(), dtype=np.bool_).astype(np.float64)
+    offered = axis.counts(due)
+    curves = (
+        ("quality", "mean quality", _mean(axis, due, quality)),
+        ("consistency", "consistency", _mean(axis, due, alike)),
+        ("defects", "answers with a defect", _mean(axis, due[answered], bad[answered])),
+        ("load", "load, share of its peak", offered / max(offered.max(), 1.0)),
+    )
+    return [_series(key, label, "ratio", curve) for key, label, curve in curves if np.isfinite(curve).any()]
+
+
+def _mean(axis: Axis, times: Floats, values: Floats) -> Floats:
+    good = np.isfinite(values)
+    counts = axis.counts(times[good])
+    curve = np.full(axis.points, np.nan)
+    np.divide(axis.counts(times[good], values[good]), counts, out=curve, where=counts > 0)
+    return curve
 
 
 def _websocket(axis: Axis, rows: pd.DataFrame) -> list[Series]:
@@ -212,15 +277,22 @@ def _resources(axis: Axis, readings: pd.DataFrame, interval_s: float) -> list[Se
     several = {str(source): part["worker"].nunique() > 1 for source, part in frame.groupby("source", observed=True)}
     result = []
     for (source, metric, worker), part in frame.groupby(["source", "metric", "worker"], observed=True):
-        key, label = f"{source}.{metric}", f"{source} {str(metric).replace('_', ' ')}"
+        key, label = f"{source}.{metric}", f"{source} {_said(str(metric))}"
         if several[str(source)]:
-            key, label = f"{key}.{worker}", f"{label} (worker {worker})"
+            key, label = f"{key}.{worker}", f"{label} ({'GPU' if source == 'gpu' else 'worker'} {worker})"
         by_step = part.groupby("place")["value"]
         unit = next((unit for ending, unit in _UNITS if str(metric).endswith(ending)), "count")
         result.append(_series(key, label, unit, _on_axis(axis, by_step.mean())))
         if metric in _PEAKS and axis.step_s >= 2 * interval_s:
             result.append(_series(f"{key}.max", f"{label}, max", unit, _on_axis(axis, by_step.max())))
     return result
+
+
+def _said(metric: str) -> str:
+    """Return a metric's name in words, without a unit that its axis shows."""
+    for ending in ("_per_s", "_w", "_c"):
+        metric = metric.removesuffix(ending)
+    return metric.replace("_", " ")
 
 
 def _on_axis(axis: Axis, values: "pd.Series[float]") -> Floats:

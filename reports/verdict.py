@@ -7,6 +7,8 @@ from reports.frames import equals, only
 from reports.windows import RunData, counts
 from samples.sample import RESPONSES, Outcome
 
+_ABOUT_FAILURES = frozenset({"success_rate", "error_rate", "goodput_rps"})
+
 
 def decide(run: RunData, criteria: list[CriterionResult], health: list[HealthCheck]) -> tuple[Verdict, list[str]]:
     """Return the verdict and its reasons, the most important first.
@@ -94,6 +96,17 @@ def nothing_answered(run: RunData) -> str | None:
     return f"nothing answered at {run.record.host}: {tried[most]} of {len(rows)} requests ended as {most}{text}"
 
 
+def nothing_judges_failures(run: RunData) -> str | None:
+    """Return the sentence for a plan whose limits hold however many requests fail; None when one would not."""
+    if not len(run.iterations) or any(
+        c.severity is Severity.FAIL and (c.metric in _ABOUT_FAILURES or c.metric.startswith("adj_"))
+        for c in run.plan.criteria
+    ):
+        return None
+    failed = len(run.iterations) - counts(run.iterations)[Outcome.OK]
+    return f"no criterion judges failures: {failed} of {len(run.iterations)} requests failed"
+
+
 def _held(run: RunData, criteria: list[CriterionResult]) -> str:
     count = sum(result.state is State.PASS for result in criteria)
     what = "the criterion holds" if count == len(criteria) == 1 else f"{count} of {len(criteria)} criteria hold"
@@ -104,6 +117,7 @@ def _held(run: RunData, criteria: list[CriterionResult]) -> str:
     extra = [
         f"{close} close to the limit" if close else "",
         f"{warned} with a warning only" if warned else "",
+        nothing_judges_failures(run) or "",
     ]
     notes = ", ".join(text for text in extra if text)
     return f"{what} over {len(run.frames.samples)} samples" + (f" ({notes})" if notes else "")

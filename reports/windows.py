@@ -12,6 +12,7 @@ from plans.schema import Plan
 from reports.analysis import Accounting
 from reports.frames import Frames, among, equals, flags, numbers, only
 from reports.statistics import Floats
+from samples.answers import Judgement
 from samples.sample import RESPONSES, Outcome, Protocol
 
 _LLM = Protocol.LLM
@@ -38,6 +39,7 @@ class RunData:
 
     record: RunRecord
     frames: Frames
+    judgement: Judgement | None = None
     phases: list[PhaseRecord] = field(init=False)
     _windows: dict[Scope, "Window"] = field(default_factory=dict, init=False)
 
@@ -70,6 +72,19 @@ class RunData:
         if scope not in self._windows:
             self._windows[scope] = Window(self, scope)
         return self._windows[scope]
+
+    def readings(
+        self, metric: str, source: str, start_s: float, end_s: float, worker: str | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return (times, values) of a metric of a source from one time to another, both included."""
+        frame = self.frames.readings
+        times = numbers(frame, "t_s")
+        mask = equals(frame, "source", source) & equals(frame, "metric", metric)
+        mask &= (times >= start_s) & (times <= end_s)
+        if worker is not None:
+            mask &= equals(frame, "worker", worker)
+        chosen = only(frame, mask)
+        return numbers(chosen, "t_s"), numbers(chosen, "value")
 
     @cached_property
     def iterations(self) -> pd.DataFrame:
@@ -137,6 +152,11 @@ class Window:
         return only(self.requests, equals(self.requests, "protocol", _LLM))
 
     @cached_property
+    def sql(self) -> pd.DataFrame:
+        """The queries to a database."""
+        return only(self.requests, equals(self.requests, "protocol", Protocol.SQL))
+
+    @cached_property
     def websocket(self) -> pd.DataFrame:
         """Connects and messages."""
         return only(self.rows, equals(self.rows, "protocol", _WEBSOCKET))
@@ -167,17 +187,12 @@ class Window:
 
     def release(self) -> None:
         """Let the rows go and keep what was computed: rows are found again when they are needed."""
-        for name in ("rows", "counted", "requests", "responses", "llm", "websocket", "messages", "connects"):
+        for name in ("rows", "counted", "requests", "responses", "llm", "sql", "websocket", "messages", "connects"):
             self.__dict__.pop(name, None)
 
-    def readings(self, metric: str, source: str = "target") -> tuple[Floats, Floats]:
+    def readings(self, metric: str, source: str = "target", worker: str | None = None) -> tuple[Floats, Floats]:
         """Return (times, values) of a metric of the target, or of another source, inside the window."""
-        frame = self.run.frames.readings
-        times = numbers(frame, "t_s")
-        mask = equals(frame, "source", source) & equals(frame, "metric", metric)
-        mask &= (times >= self.start_s) & (times <= self.end_s)
-        chosen = only(frame, mask)
-        return numbers(chosen, "t_s"), numbers(chosen, "value")
+        return self.run.readings(metric, source, self.start_s, self.end_s, worker)
 
 
 def counts(rows: pd.DataFrame) -> dict[str, int]:

@@ -5,6 +5,7 @@ They are for the eye; every verdict comes from the raw samples on disk.
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from locust.env import Environment
@@ -12,6 +13,9 @@ from locust.env import Environment
 from samples.sample import RESPONSES, Outcome, Protocol, Sample
 
 WINDOW_S = 5.0
+# Looked up once: a member of an enumeration, and its value, cost a call at every look.
+_OK, _WEBSOCKET = Outcome.OK, Protocol.WEBSOCKET
+_VALUES = {member: member.value for kind in (Outcome, Protocol) for member in kind}
 _MOST_ERRORS = 500
 """Locust keeps an entry for each error text; those of a server that numbers its errors would fill the memory."""
 
@@ -29,35 +33,39 @@ class Snapshot:
 
 
 class LiveTallies:
-    """Counts samples as they are recorded; bounded memory."""
+    """Counts samples, batch by batch, as they go to disk about once a second; bounded memory."""
 
     def __init__(self) -> None:
         self.completed = 0
         self.failures = 0
-        self._recent: deque[tuple[float, float | None]] = deque()
+        self._until = 0.0
+        self._recent: deque[tuple[float, float]] = deque()
 
-    def __call__(self, sample: Sample) -> None:
-        """Take one sample; WebSocket traffic is not counted among the requests."""
-        if sample.protocol is Protocol.WEBSOCKET:
-            self.failures += sample.outcome is not Outcome.OK
-            return
-        self.completed += 1
-        self.failures += sample.outcome is not Outcome.OK
-        answered = sample.outcome in RESPONSES
-        self._forget(sample.done_s)  # here too: nobody may be looking
-        self._recent.append((sample.done_s, (sample.done_s - sample.due_s) * 1000 if answered else None))
-
-    def snapshot(self, now: float) -> Snapshot:
-        """Return the tallies at `now` seconds from the run's origin."""
-        self._forget(now)
-        latencies = sorted(latency for _, latency in self._recent if latency is not None)
-        p95 = latencies[math.ceil(0.95 * len(latencies)) - 1] if latencies else None
-        span = min(WINDOW_S, max(now, 1e-3))
-        return Snapshot(len(latencies) / span, p95, self.failures, self.completed)
-
-    def _forget(self, now: float) -> None:
+    def take(self, samples: Sequence[Sample], now: float) -> None:
+        """Take what was recorded up to `now`, seconds from the origin; WebSocket traffic is not among the requests."""
+        self._until = now
+        for sample in samples:
+            outcome, done = sample.outcome, sample.done_s
+            if outcome is not _OK:
+                self.failures += 1
+            if sample.protocol is _WEBSOCKET:
+                continue
+            self.completed += 1
+            if outcome in RESPONSES:
+                self._recent.append((done, (done - sample.due_s) * 1000))
         while self._recent and self._recent[0][0] < now - WINDOW_S:
             self._recent.popleft()
+
+    def snapshot(self) -> Snapshot:
+        """Return the tallies as of the last batch."""
+        latencies = sorted(latency for _, latency in self._recent)
+        p95 = latencies[math.ceil(0.95 * len(latencies)) - 1] if latencies else None
+        span = min(WINDOW_S, max(self._until, 1e-3))
+        return Snapshot(len(latencies) / span, p95, self.failures, self.completed)
+
+
+class SampleContext(dict[str, str]):
+    """The context of an event that was fired for a sample; by it the event is told from those of users' own code."""
 
 
 class LocustStatistics:
@@ -76,12 +84,13 @@ class LocustStatistics:
         if sample.message_type is not None:
             return
         self._fire(
-            request_type=sample.protocol.value,
+            request_type=_VALUES[sample.protocol],
             name=sample.name,
             response_time=(sample.done_s - sample.due_s) * 1000,
             response_length=sample.bytes_in or 0,
-            exception=None if sample.outcome is Outcome.OK else RuntimeError(self._error(sample)),
-            context={"phase": sample.phase, "scenario": sample.scenario, "outcome": sample.outcome.value},
+            exception=None if sample.outcome is _OK else RuntimeError(self._error(sample)),
+            response=None,  # listeners may ask for it, as Locust's own clients pass it
+            context=SampleContext(phase=sample.phase, scenario=sample.scenario, outcome=_VALUES[sample.outcome]),
         )
 
     def _error(self, sample: Sample) -> str:

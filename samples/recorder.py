@@ -6,6 +6,7 @@ from typing import Self
 
 from samples.sample import Outcome, Sample
 
+_LONGEST_ERROR = 300
 Listener = Callable[[Sample], None]
 
 
@@ -65,10 +66,12 @@ class Recorder:
     """
 
     def __init__(self, worker: str, clock: Callable[[], float], secrets: tuple[str, ...] = ()) -> None:
-        self.worker, self.clock, self._secrets = worker, clock, secrets
+        self.worker, self.clock, self._secrets = worker, clock, list(secrets)
         self.begun = 0
         self.recorded = 0
         self.listeners: list[Listener] = []
+        self.announcers: list[Listener] = []
+        """Told of the samples that Locust has not heard of by itself."""
         self._batch: list[Sample] = []
 
     def measure(self, sample: Sample) -> Attempt:
@@ -80,18 +83,38 @@ class Recorder:
         self.begun += 1
         self.finish(sample)
 
-    def finish(self, sample: Sample) -> None:
-        """Record the end of an attempt whose begin was counted; called by `Attempt`."""
+    def finish(self, sample: Sample, *, announced: bool = False) -> None:
+        """Record the end of an attempt whose begin was counted; `announced` when Locust's own event was its source."""
         sample.worker = self.worker
         if sample.error is not None:
-            for secret in self._secrets:
-                sample.error = sample.error.replace(secret, "[secret]")
+            sample.error = _short(self.clean(sample.error))
         self.recorded += 1
         self._batch.append(sample)
         for listener in self.listeners:
             listener(sample)
+        if not announced:
+            for announcer in self.announcers:
+                announcer(sample)
+
+    def hide(self, secret: str) -> None:
+        """Keep a text from every record from now on."""
+        self._secrets.append(secret)
+
+    def reveal(self, secret: str) -> None:
+        """Let go of a text that was hidden and has become useless, once for every time it was hidden."""
+        self._secrets.remove(secret)
+
+    def clean(self, text: str) -> str:
+        """Return the text without secrets. Cut it only then: a part of a secret would not be recognised."""
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return text
 
     def take(self) -> list[Sample]:
         """Return the samples recorded since the last call, and forget them."""
         batch, self._batch = self._batch, []
         return batch
+
+
+def _short(error: str) -> str:
+    return error if len(error) <= _LONGEST_ERROR else error[: _LONGEST_ERROR - 1] + "…"

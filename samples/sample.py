@@ -35,6 +35,8 @@ class Protocol(StrEnum):
     LLM = "llm"
     WEBSOCKET = "websocket"
     SQL = "sql"
+    OTHER = "other"
+    """Whatever a user class of the operator's own speaks, when it is no HTTP user."""
 
 
 class TokenSource(StrEnum):
@@ -42,6 +44,16 @@ class TokenSource(StrEnum):
 
     USAGE = "usage"
     EVENTS = "events"
+
+
+class Defect(StrEnum):
+    """What is wrong with an answer by itself, whatever was asked."""
+
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    """The stream broke off, or it ends "by length" before the length that was asked for."""
+    LOOPING = "looping"
+    GARBLED = "garbled"
 
 
 class LatencySource(StrEnum):
@@ -94,6 +106,10 @@ class Sample:
     """First visible content after `sent_s`."""
     prompt_tokens: int | None = None
     output_tokens: int | None = None
+    wanted_prompt_tokens: int | None = None
+    """Length that the plan or a recording wanted of the prompt, by no tokenizer or by one on this side."""
+    wanted_output_tokens: int | None = None
+    """Length of the answer that the request asked for, where the prompt has one of its own."""
     token_source: TokenSource | None = None
     events: int | None = None
     """Content events of a stream."""
@@ -101,6 +117,9 @@ class Sample:
     """Gaps between content events, microseconds."""
     quality: float | None = None
     """Share of the prompt's expectations that the answer met, 0 to 1."""
+    similarity: float | None = None
+    """How alike the answer to a canary is to the unloaded answer to it, 0 to 1."""
+    defect: Defect | None = None
     prompt_id: str | None = None
     finish_reason: str | None = None
     message_type: str | None = None
@@ -110,13 +129,20 @@ class Sample:
     latency_source: LatencySource | None = None
     pool_wait_ms: float | None = None
     rows: int | None = None
+    dns_ms: float | None = None
+    """What the resolver took of `connect_ms`."""
+    tls_ms: float | None = None
+    """What the TLS handshake took of `connect_ms`."""
+    retried: bool = False
+    """True when the server had closed the kept connection and the request was sent again on a new one."""
 
 
 @dataclass(slots=True)
 class Reading:
     """One reading of a machine, a process or the generator.
 
-    `source` is `host`, `target` or `generator`; `metric` carries its unit (`cpu_cores`, `rss_bytes`, `load_1m`).
+    `source` is `host`, `target`, `server` (what it counts about itself), `gpu` or `generator`; `metric` carries its
+    unit (`cpu_cores`, `rss_bytes`, `load_1m`). `worker` is the process, or the number of the GPU.
     """
 
     t_s: float

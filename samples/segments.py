@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from enum import StrEnum
 from importlib.abc import MetaPathFinder
+from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -90,7 +91,7 @@ class SegmentWriter:
     def append(self, records: Sequence[Sample] | Sequence[Reading]) -> None:
         """Write the records as one batch and force it to disk."""
         columns = [
-            _column([getattr(record, name) for record in records], kind)
+            _column(list(map(attrgetter(name), records)), kind)
             for name, kind in zip(self._schema.names, self._schema.types, strict=True)
         ]
         before = self._encoded.tell()
@@ -147,8 +148,12 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def read_table(paths: Iterable[Path], schema: pa.Schema) -> pa.Table:
-    """Return the records of several files as one table, with no rows when there are none."""
-    return pa.Table.from_batches([batch for path in paths for batch in read_batches(path)], schema=schema)
+    """Return the records of several files as one table, with no rows when there are none.
+
+    Fields that an older run did not have yet are null.
+    """
+    tables = [pa.Table.from_batches([batch]) for path in paths for batch in read_batches(path)]
+    return pa.concat_tables([schema.empty_table(), *tables], promote_options="default").select(schema.names)
 
 
 def sample_files(folder: Path) -> list[Path]:

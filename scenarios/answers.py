@@ -1,69 +1,81 @@
-"""Reading the answer of an OpenAI-compatible chat or completion server, streamed or not."""
+"""Reading the answer of an LLM server, streamed or not, by the rules that all wire formats share."""
 
 import json
-from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
+
+import orjson
 
 from clients import sse
 from clients.http import Response
 from samples.recorder import Failure
-from samples.sample import Outcome, TokenSource
+from samples.sample import Defect, Outcome, Sample, TokenSource
+from scenarios.dialects.base import Answer, Dialect, ServerError, message_of
 
-_UNSEEN = ("reasoning_content", "reasoning", "tool_calls")
-"""Parts of a message that are an answer, though nobody reads them as its text."""
-_MOST_TOKENS = 2**53
-
-
-@dataclass(slots=True)
-class Answer:
-    """What a server said. `content_at`, `visible_at`: stamps of the content events, `time.monotonic()` seconds."""
-
-    text: str = ""
-    content_at: list[float] = field(default_factory=list)
-    visible_at: float | None = None
-    prompt_tokens: int | None = None
-    output_tokens: int | None = None
-    token_source: TokenSource | None = None
-    finish_reason: str | None = None
+_OTHER_FORM = (TypeError, AttributeError, LookupError)
 
 
-def read_whole(response: Response) -> Answer:
+_LONGEST_GAP_US = 2**31 - 1
+"""What the column holds: 36 minutes."""
+
+
+def read(response: Response, dialect: Dialect) -> Answer:
+    """Return the answer in a response. Raises Failure when there is none, or only a part of one."""
+    if response.headers.get("content-type", "").startswith("text/event-stream"):
+        return read_stream(response, dialect)
+    return read_whole(response, dialect)
+
+
+def read_whole(response: Response, dialect: Dialect) -> Answer:
     """Return a plain answer. Raises Failure when it is not one."""
     answer = Answer()
+    content = json_of(response, dialect.name)
     try:
-        content = json.loads(response.body)
-        choice = content["choices"][0]
-        message = choice.get("message") or choice
-        answer.text = _text(message.get("content") or message.get("text"))
-        answer.finish_reason = _text(choice.get("finish_reason")) or None
-        _read_usage(answer, content)
-        unseen = any(message.get(key) for key in _UNSEEN)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise Failure(Outcome.BAD_CONTENT, f"not a chat completion: {type(error).__name__}") from None
-    return answer if unseen else _checked(answer)
+        dialect.read_whole(content, answer)
+    except ServerError as error:
+        raise Failure(Outcome.BAD_CONTENT, f"the server answered with an error: {error}") from None
+    except _OTHER_FORM as error:
+        raise not_a(dialect.name, error) from None
+    return _checked(answer)
 
 
-def read_stream(response: Response) -> Answer:
+def json_of(response: Response, what: str) -> Any:
+    """Return the JSON of a plain answer. Raises Failure for anything else, and for an error in it."""
+    try:
+        content = _decoded(response.body)
+    except (ValueError, RecursionError) as error:
+        raise not_a(what, error) from None
+    said = _error_in(content) if isinstance(content, dict) else None
+    if said is not None:
+        raise Failure(Outcome.BAD_CONTENT, f"the server answered with an error: {said}")
+    return content
+
+
+def not_a(what: str, error: Exception) -> Failure:
+    """Return the failure of an answer that is not what its endpoint answers with."""
+    return Failure(Outcome.BAD_CONTENT, f"not an answer of the {what} endpoint: {type(error).__name__}")
+
+
+def read_stream(response: Response, dialect: Dialect) -> Answer:
     """Return a streamed answer. Raises Failure when it broke off, carried an error, or is no such stream.
 
     A stream is complete with a finish reason or `[DONE]`; engines differ in which of the two they send.
     """
     answer, done = Answer(), False
-    parts: list[str] = []
     for event in sse.parse(response.chunks):
-        if event.data == "[DONE]":
+        if event.data == b"[DONE]":
             done = True
             break
         chunk = _chunk(event)
         try:
-            _read_usage(answer, chunk)
-            for choice in chunk.get("choices") or ():
-                answer.finish_reason = _text(choice.get("finish_reason")) or answer.finish_reason
-                _read_delta(answer, choice, event.at, parts)
-        except (TypeError, AttributeError):
-            raise Failure(Outcome.BAD_CONTENT, "an event of the stream is not a chunk of a completion") from None
-    answer.text = "".join(parts)
-    if not done and answer.finish_reason is None:
+            dialect.read_event(chunk, event, answer)
+        except ServerError as error:
+            raise Failure(Outcome.BAD_CONTENT, f"error event in the stream: {error}") from None
+        except _OTHER_FORM:
+            what = f"an event of the stream is not one of the {dialect.name} endpoint"
+            raise Failure(Outcome.BAD_CONTENT, what) from None
+    answer.text = "".join(answer.parts)
+    if not done and not answer.complete:
         why = f" ({response.broken})" if response.broken else ""
         raise TruncatedStream(f"the stream ended without a finish reason or [DONE]{why}", answer)
     if answer.output_tokens is None and answer.content_at:
@@ -71,60 +83,73 @@ def read_stream(response: Response) -> Answer:
     return _checked(answer)
 
 
-class TruncatedStream(Failure):
-    """A stream that broke off; `answer` is what had arrived."""
+class BrokenAnswer(Failure):
+    """An answer that is worth nothing, whatever was asked; `answer` is what had arrived."""
+
+    def __init__(self, error: str, answer: Answer, defect: Defect) -> None:
+        super().__init__(Outcome.BAD_CONTENT, error)
+        self.answer, self.defect = answer, defect
+
+
+class TruncatedStream(BrokenAnswer):
+    """A stream that broke off."""
 
     def __init__(self, error: str, answer: Answer) -> None:
-        super().__init__(Outcome.BAD_CONTENT, error)
-        self.answer = answer
+        super().__init__(error, answer, Defect.TRUNCATED)
+
+
+class EmptyAnswer(BrokenAnswer):
+    """A complete answer without any content."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("the answer is empty", answer, Defect.EMPTY)
 
 
 def _chunk(event: sse.Event) -> dict[str, Any]:
     try:
-        chunk = json.loads(event.data)
-    except ValueError:
+        chunk = _decoded(event.data)
+    except (ValueError, RecursionError):
         raise Failure(Outcome.BAD_CONTENT, "an event of the stream is not JSON") from None
     if not isinstance(chunk, dict):
         raise Failure(Outcome.BAD_CONTENT, "an event of the stream is not a JSON object")
-    if event.event == "error" or chunk.get("error"):
-        error = chunk.get("error") or chunk
-        message = error.get("message") if isinstance(error, dict) else error
-        raise Failure(Outcome.BAD_CONTENT, f"error event in the stream: {str(message)[:200]}")
+    error = message_of(chunk) if event.event == "error" else _error_in(chunk)
+    if error is not None:
+        raise Failure(Outcome.BAD_CONTENT, f"error event in the stream: {error}")
     return chunk
 
 
-def _read_delta(answer: Answer, choice: dict[str, Any], at: float, parts: list[str]) -> None:
-    delta = choice.get("delta") or choice
-    visible = _text(delta.get("content") or delta.get("text"))
-    thought = any(delta.get(key) for key in _UNSEEN)
-    if visible or thought:
-        answer.content_at.append(at)
-    if visible:
-        parts.append(visible)
-        if answer.visible_at is None:
-            answer.visible_at = at
+def _decoded(data: bytes) -> Any:
+    """Return JSON, fast; what the fast decoder refuses, such as NaN or half a surrogate pair, Python's may take."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data.decode("utf-8", "replace"))
 
 
-def _read_usage(answer: Answer, chunk: dict[str, Any]) -> None:
-    usage = chunk.get("usage")
-    if isinstance(usage, dict):
-        answer.prompt_tokens = _count(usage.get("prompt_tokens"))
-        answer.output_tokens = _count(usage.get("completion_tokens"))
-        answer.token_source = TokenSource.USAGE if answer.output_tokens is not None else None
-
-
-def _text(value: object) -> str:
-    """Return a text, "" for null. Raises TypeError for anything else: what a server may send has no limits."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    raise TypeError
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS else None
+def _error_in(content: dict[str, Any]) -> str | None:
+    """Return the error that JSON of any server carries instead of an answer; None when there is none."""
+    if content.get("error"):
+        return message_of(content["error"])
+    if content.get("detail") or content.get("type") == "error" or content.get("object") == "error":
+        return message_of(content)
+    return None
 
 
 def _checked(answer: Answer) -> Answer:
-    if not answer.text and not answer.content_at:
-        raise Failure(Outcome.BAD_CONTENT, "the answer is empty")
+    if not answer.text and not answer.content_at and not answer.unseen:
+        raise EmptyAnswer(answer)
     return answer
+
+
+def fill(sample: Sample, answer: Answer, sent: float) -> None:
+    """Put an answer's times and counts into its sample; `sent` is `time.monotonic()` seconds."""
+    sample.finish_reason = answer.finish_reason
+    sample.prompt_tokens, sample.output_tokens = answer.prompt_tokens, answer.output_tokens
+    sample.token_source = answer.token_source
+    stamps = answer.content_at
+    if stamps:
+        sample.events = len(stamps)
+        sample.ttft_s = stamps[0] - sent
+        sample.icl_us = [min(round((b - a) * 1e6), _LONGEST_GAP_US) for a, b in pairwise(stamps)]
+    if answer.visible_at is not None:
+        sample.ttfo_s = answer.visible_at - sent

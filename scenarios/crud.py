@@ -1,122 +1,129 @@
 """CRUD on evaluation runs: three kinds of API users, the mix of operations, and answers that are checked."""
 
+import itertools
 import json
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import ClassVar
 from urllib.parse import quote_plus
 
 from locust import task
 
 from clients.errors import ClientError
-from clients.http import HttpClient, Response
-from data import generators
+from plans.hosts import EMBEDDED
 from plans.mix import CrudMix, Operations
+from plans.run import QueryPlan
 from samples.recorder import Attempt, Failure
 from samples.sample import Outcome, Sample
 from scenarios.base import ArrivingUser
+from scenarios.evaluation_runs import Fields, KnownRuns, RunId, a_run, compared, content, expect, exported, runs_in
 from scenarios.session import Session
 
-_KNOWN_RUNS = 500
-_PAYLOADS = 200
 _WARM_UP_S = 3.0
+_PAGE, _LONG_PAGE = 20, 100
 _SEARCHES = ("baseline", "summary", "accuracy", "nightly", "regression", "chat")
-
-RunId = int | str
-
-
-class _KnownRuns:
-    """Ids of runs that exist on the server, shared by the users of a process: later requests build on them."""
-
-    def __init__(self, seed: int) -> None:
-        self.ids: list[RunId] = []
-        self._seen: set[RunId] = set()
-        runs = generators.evaluation_runs(seed, _PAYLOADS)
-        self.payloads = [(run["name"], json.dumps(run).encode()) for run in runs]
-
-    def add(self, run_id: RunId) -> None:
-        """Remember a run; of very many, the ones that were seen first are forgotten."""
-        if run_id in self._seen:
-            return
-        self.ids.append(run_id)
-        self._seen.add(run_id)
-        if len(self.ids) > _KNOWN_RUNS:
-            self._seen.remove(self.ids.pop(0))
 
 
 class _EvaluationUser(ArrivingUser):
     """What the three kinds of API users have in common."""
 
     abstract = True
+    options: CrudMix
     operations: ClassVar[Operations] = Operations()
-    known: ClassVar[_KnownRuns]
+    known: ClassVar[KnownRuns]
 
     @classmethod
     def prepare(cls, session: Session) -> None:
         """Generate the bodies of creations; what is known of the server's runs starts afresh."""
-        cls.known = _KnownRuns(session.seed)
+        cls.known = KnownRuns(session.seed)
 
     @classmethod
     def warm_up(cls, session: Session) -> None:
         """Learn the ids of some runs. A server that does not answer is found out by the load, not here."""
-        options = session.plan.mix.arriving()[cls.__name__]
-        assert isinstance(options, CrudMix)  # held by the plan's schema
-        with HttpClient(session.host, session.headers()) as client, suppress(ClientError, Failure):
-            cls._remember(_items(_json(client.request("GET", f"{options.path}?page=1&limit=100", timeout=_WARM_UP_S))))
+        path = f"{_options(cls, session).path}?page=1&limit={_LONG_PAGE}"
+        with session.client() as client, suppress(ClientError, Failure):
+            cls._remember(runs_in(client.request("GET", path, timeout=_WARM_UP_S), _LONG_PAGE))
 
-    @property
-    def options(self) -> CrudMix:
-        """The plan's options of this scenario."""
-        options = self.session.plan.mix.arriving()[self.scenario]
-        assert isinstance(options, CrudMix)  # held by the plan's schema
-        return options
+    @classmethod
+    def wind_up(cls, session: Session) -> list[QueryPlan]:
+        """Remove the runs that were created; the embedded platform is thrown away whole."""
+        options = _options(cls, session)
+        if options.clean and session.plan.target.host != EMBEDDED:
+            left = cls.known.remove_created(session.client, options.path, options.clean_within)
+            if left is not None:
+                session.notes.append(f"{cls.__name__}: {left}")
+        return []
+
+    def __init__(self, environment: object) -> None:
+        super().__init__(environment)
+        weights = (self.options.operations or self.operations).model_dump()
+        self._names, self._weights = list(weights), list(itertools.accumulate(weights.values()))
+        self._choose = self.session.random(self.scenario).choices
 
     @task
     def operate(self) -> None:
         """Begin one operation, chosen by the weights of the mix."""
-        operations = self.options.operations or self.operations
-        weights = operations.model_dump()
-        name = self.session.random(self.scenario).choices(list(weights), list(weights.values()))[0]
+        name = self._choose(self._names, cum_weights=self._weights)[0]
         action: Callable[[Attempt], None] = getattr(self, f"_{name}")
         with self.measure(name) as attempt:
             action(attempt)
 
     def _list(self, attempt: Attempt) -> None:
         page = self.session.random("pages").randint(1, 5)
-        answer = _json(self.exchange(attempt.sample, "GET", f"{self.options.path}?page={page}&limit=20"))
-        self._remember(_items(answer))
+        answer = self.exchange(attempt.sample, "GET", f"{self.options.path}?page={page}&limit={_PAGE}")
+        self._remember(runs_in(answer, _PAGE))
 
     def _create(self, attempt: Attempt) -> None:
-        name, body = self.session.random("payloads").choice(self.known.payloads)
-        answer = _json(self.exchange(attempt.sample, "POST", self.options.path, body, expected=(201,)))
-        _expect(answer.get("name") == name, "the created run has another name")
-        self._remember([answer])
+        run, body = self.session.random("payloads").choice(self.known.payloads)
+        self.known.unanswered += 1
+        try:
+            answer = self.exchange(attempt.sample, "POST", self.options.path, body, expected=(201,))
+        except Failure as failure:
+            self.known.unanswered -= failure.outcome is Outcome.HTTP_ERROR  # refused: there is no run
+            raise
+        created = a_run(content(answer))
+        self.known.unanswered -= 1
+        self.known.add_created(created["id"], created["name"])
+        a_run(created, dict(run))
 
     def _details(self, attempt: Attempt) -> None:
         run_id = self._some_run(attempt.sample)
-        answer = _json(self.exchange(attempt.sample, "GET", f"{self.options.path}/{run_id}"))
-        _expect(answer.get("id") == run_id, "the answer is about another run")
+        written: Fields = {"id": run_id}
+        if run_id in self.known.created:
+            written["name"] = self.known.created[run_id]
+        a_run(content(self.exchange(attempt.sample, "GET", f"{self.options.path}/{run_id}")), written)
 
     def _search(self, attempt: Attempt) -> None:
         text = self.session.random("searches").choice(_SEARCHES)
-        answer = _json(self.exchange(attempt.sample, "GET", f"{self.options.path}/search?q={quote_plus(text)}"))
-        _items(answer)
+        answer = self.exchange(attempt.sample, "GET", f"{self.options.path}/search?q={quote_plus(text)}&limit={_PAGE}")
+        for run in runs_in(answer, _PAGE):
+            found_in = f"{run['name']} {run.get('description')} {run['template_name']}"
+            expect(text in found_in.lower(), "the search found a run without the text")
 
     def _compare(self, attempt: Attempt) -> None:
-        body = json.dumps({"run_ids": self._two_runs(attempt.sample)}).encode()
-        _json(self.exchange(attempt.sample, "POST", f"{self.options.path}/compare", body))
+        pair = self._two_runs(attempt.sample)
+        body = json.dumps({"run_ids": pair}).encode()
+        compared(self.exchange(attempt.sample, "POST", f"{self.options.path}/compare", body), pair)
 
     def _update(self, attempt: Attempt) -> None:
-        run_id = self._some_run(attempt.sample)
-        status = self.session.random("updates").choice(("running", "completed", "failed"))
-        body = json.dumps({"status": status}).encode()
-        answer = _json(self.exchange(attempt.sample, "PATCH", f"{self.options.path}/{run_id}", body))
-        _expect(answer.get("status") == status, "the update was not kept")
+        """Change a run of one's own, and look whether the change was kept."""
+        random = self.session.random("updates")
+        with self._own_run(attempt.sample) as run_id:
+            change: Fields = {
+                "status": random.choice(("running", "completed", "failed")),
+                "description": f"changed under load, {random.getrandbits(64):016x}",
+            }
+            written, path = {"id": run_id} | change, f"{self.options.path}/{run_id}"
+            answer = self.exchange(attempt.sample, "PATCH", path, json.dumps(change).encode())
+            a_run(content(answer), written)
+            with self.measure("update (read back)") as back:
+                a_run(content(self.exchange(back.sample, "GET", path)), written)
+            if back.sample.outcome is Outcome.BAD_CONTENT:
+                raise Failure(Outcome.BAD_CONTENT, f"read back after the update: {back.sample.error}")
 
     def _export(self, attempt: Attempt) -> None:
         ids = ",".join(map(str, self._two_runs(attempt.sample)))
-        response = self.exchange(attempt.sample, "GET", f"{self.options.path}/compare/export?run_ids={ids}&format=csv")
-        _expect(b"," in response.body and b"\n" in response.body, "the export is not CSV")
+        exported(self.exchange(attempt.sample, "GET", f"{self.options.path}/compare/export?run_ids={ids}&format=csv"))
 
     def _some_run(self, sample: Sample) -> RunId:
         return self.session.random("known").choice(self._known_ids(sample, 1))
@@ -135,33 +142,30 @@ class _EvaluationUser(ArrivingUser):
             raise Failure(Outcome.BAD_CONTENT, f"the server has fewer than {least} runs to work on")
         return self.known.ids
 
+    @contextmanager
+    def _own_run(self, sample: Sample) -> Iterator[RunId]:
+        """Take a run that this load created and nobody else is changing; without one, create it first, as an extra."""
+        known = self.known
+        if not known.idle:
+            with self.measure("create (to update)") as extra:
+                self._create(extra)
+            sample.waited = True
+        if not known.idle:
+            raise Failure(Outcome.BAD_CONTENT, "there is no run to update: it could not be created")
+        run_id = known.idle.popleft()
+        yield run_id
+        known.idle.append(run_id)  # not after a failure: what the server makes of it may come later
+
     @classmethod
-    def _remember(cls, runs: list[dict[str, Any]]) -> None:
+    def _remember(cls, runs: list[Fields]) -> None:
         for run in runs:
-            if isinstance(run_id := run.get("id"), int | str):
-                cls.known.add(run_id)
+            cls.known.add(run["id"])
 
 
-def _json(response: Response) -> dict[str, Any]:
-    try:
-        answer = json.loads(response.body)
-    except (ValueError, RecursionError):
-        raise Failure(Outcome.BAD_CONTENT, "the answer is not JSON") from None
-    if not isinstance(answer, dict):
-        raise Failure(Outcome.BAD_CONTENT, f"the answer must be an object, got {type(answer).__name__}")
-    return answer
-
-
-def _items(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    items = answer.get("items")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise Failure(Outcome.BAD_CONTENT, "the answer has no list of items")
-    return items
-
-
-def _expect(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise Failure(Outcome.BAD_CONTENT, otherwise)
+def _options(cls: type[_EvaluationUser], session: Session) -> CrudMix:
+    options = session.plan.mix.arriving()[cls.__name__]
+    assert isinstance(options, CrudMix)  # held by the plan's schema
+    return options
 
 
 class EvaluationRunUser(_EvaluationUser):

@@ -42,6 +42,8 @@ class Arrival:
     closed: bool = False
     accounted: bool = False
     """True once a sample stands for it."""
+    turn: int = 0
+    """The turn of the event loop in which an iteration of a closed phase began."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,8 +61,12 @@ class _Class:
     share: float
     free: list[_Free] = field(default_factory=list)
     backlog: deque[Arrival] = field(default_factory=deque)
+    begun: dict[str, int] = field(default_factory=dict)
+    """Arrivals and iterations that have come due, by phase."""
     busy: int = 0
     slots: int = 0
+    slots_wanted: int = 0
+    """As the housekeeper last saw it: a rate is not worth computing at every iteration."""
 
 
 class Dispatcher:
@@ -79,12 +85,12 @@ class Dispatcher:
         drop: Callable[[Arrival, str], None],
         random: Random,
     ) -> None:
-        self._schedule, self._thinks, self._pool = schedule, thinks, pool
+        self._schedule, self._pool = schedule, pool
         self._clock, self._drop, self._random = clock, drop, random
+        self._closed = {span.name: (span, thinks[span.name]) for span in schedule.spans if span.closed}
         total = sum(shares.values())
         self._classes = {name: _Class(share / total) for name, share in shares.items()}
         self._loop = gevent.get_hub().loop
-        self._begun: dict[tuple[str, str], int] = {}
         self._stop_at = math.inf
         self._pool_size = 0
         self.offered = 0
@@ -100,10 +106,11 @@ class Dispatcher:
         mine = self._classes[scenario]
         if previous is not None:
             mine.busy -= 1
-            if (arrival := self._next_in_slot(mine, previous)) is not None:
+            if previous.closed and (arrival := self._next_in_slot(mine, previous)) is not None:
                 mine.busy += 1
                 return arrival
-        self._expire(mine)
+        if mine.backlog:
+            self._expire(mine, self._clock())
         if mine.backlog:
             mine.busy += 1
             return mine.backlog.popleft()
@@ -126,25 +133,32 @@ class Dispatcher:
         return free.arrival
 
     def _next_in_slot(self, mine: _Class, previous: Arrival) -> Arrival | None:
-        if not previous.closed:
-            return None
-        span = self._span(previous.phase)
-        think = self._thinks[span.name]
-        ready = self._clock() + self._random.uniform(think.min, think.max)
+        span, think = self._closed[previous.phase]
+        ready = self._clock()
         # Somebody who thinks past the end of the phase holds the slot up to it, and does not begin again.
         last = min(span.end, self._stop_at)
         try:
-            gevent.sleep(max(min(ready, last) - self._clock(), 0))
+            if think.max > 0:
+                ready += self._random.uniform(think.min, think.max)
+                gevent.sleep(max(min(ready, last) - self._clock(), 0))
+            elif self._loop.iteration == previous.turn:
+                gevent.sleep(0)  # a task that waits for nothing must not keep the others from their turn
             if ready >= last:
                 self._sleep_until(last)  # the loop's timer may be early
         except BaseException:
             mine.slots -= 1  # killed while thinking: another user may take the place
             raise
-        now = self._clock()
-        if max(now, ready) >= min(span.end, self._stop_at) or mine.slots > self._slots_wanted(span, mine, now):
+        now = max(self._clock(), ready)
+        if now >= min(span.end, self._stop_at) or mine.slots > mine.slots_wanted:
             mine.slots -= 1
             return None
-        return self._begin(Arrival(now, previous.scenario, span.name, closed=True))
+        return self._begin(mine, Arrival(now, previous.scenario, span.name, closed=True, turn=self._loop.iteration))
+
+    def leave(self, scenario: str, last: Arrival) -> None:
+        """A user ends after `last`, which it will not come back from: it holds neither a place nor a slot any more."""
+        mine = self._classes[scenario]
+        mine.busy -= 1
+        mine.slots -= last.closed
 
     # -- what the conductor calls ---------------------------------------------------------------------------
 
@@ -160,7 +174,8 @@ class Dispatcher:
                 self._sleep_until(due)
                 if due >= self._stop_at:
                     break
-                self._offer(self._begin(Arrival(float(due), names[scenario], spans[phase].name, int(index))))
+                mine = self._classes[names[scenario]]
+                self._offer(mine, Arrival(float(due), names[scenario], spans[phase].name, int(index)))
             self._sleep_until(min(spans[-1].end, self._stop_at))
         finally:
             housekeeper.kill()
@@ -173,9 +188,16 @@ class Dispatcher:
     def give_up_waiting(self, when: str) -> None:
         """Record every arrival that still waits as dropped for want of a user; `when` says at which deadline."""
         for mine in self._classes.values():
-            reason = f"{self._shortage(mine)}: no user was free {when}"
-            while mine.backlog:
-                self._give_up(mine, mine.backlog.popleft(), reason)
+            self._give_up_all(mine, f"{self._shortage(mine)}: no user was free {when}")
+
+    def drop_backlog(self, reason: str) -> None:
+        """Record every arrival that still waits for a user as dropped."""
+        for mine in self._classes.values():
+            self._give_up_all(mine, reason)
+
+    def _give_up_all(self, mine: _Class, reason: str) -> None:
+        while mine.backlog:
+            self._give_up(mine, mine.backlog.popleft(), reason)
 
     def _shortage(self, mine: _Class) -> str:
         """Return why no user is free: the plan allows no more, they are of other classes, or have not come up yet."""
@@ -183,12 +205,6 @@ class Dispatcher:
             return STILL_GROWING
         idle = sum(len(other.free) for other in self._classes.values() if other is not mine)
         return OTHERS_IDLE if idle > mine.busy else AT_MAXIMUM
-
-    def drop_backlog(self, reason: str) -> None:
-        """Record every arrival that still waits for a user as dropped."""
-        for mine in self._classes.values():
-            while mine.backlog:
-                self._give_up(mine, mine.backlog.popleft(), reason)
 
     @property
     def in_flight(self) -> int:
@@ -202,7 +218,7 @@ class Dispatcher:
 
     def scheduled(self, phase: str) -> dict[str, int]:
         """Return how many arrivals (open) or iterations (closed) have come due in a phase, by scenario."""
-        return {name: count for (of_phase, name), count in self._begun.items() if of_phase == phase}
+        return {name: mine.begun[phase] for name, mine in self._classes.items() if phase in mine.begun}
 
     def users_wanted(self, now: float) -> int:
         """Return how many users this process needs: never fewer than before, never more than the plan allows.
@@ -222,14 +238,13 @@ class Dispatcher:
 
     # -- inside ---------------------------------------------------------------------------------------------
 
-    def _begin(self, arrival: Arrival) -> Arrival:
-        key = (arrival.phase, arrival.scenario)
-        self._begun[key] = self._begun.get(key, 0) + 1
+    def _begin(self, mine: _Class, arrival: Arrival) -> Arrival:
+        mine.begun[arrival.phase] = mine.begun.get(arrival.phase, 0) + 1
         self.offered += 1
         return arrival
 
-    def _offer(self, arrival: Arrival) -> None:
-        mine = self._classes[arrival.scenario]
+    def _offer(self, mine: _Class, arrival: Arrival) -> None:
+        self._begin(mine, arrival)
         if mine.free:
             # The user that was last to finish: its connection is the least likely to have gone stale.
             free = mine.free.pop()
@@ -254,14 +269,13 @@ class Dispatcher:
         while True:
             now = self._clock()
             for mine in self._classes.values():
-                self._expire(mine)
-            for span in self._schedule.spans:
-                if span.closed and span.start <= now < min(span.end, self._stop_at):
+                self._expire(mine, now)
+            for span, _ in self._closed.values():
+                if span.start <= now < min(span.end, self._stop_at):
                     self._open_slots(span, now)
             gevent.sleep(_HOUSEKEEPING_S)
 
-    def _expire(self, mine: _Class) -> None:
-        now = self._clock()
+    def _expire(self, mine: _Class, now: float) -> None:
         while mine.backlog and mine.backlog[0].due + self._pool.max_lag < now:
             self._give_up(mine, mine.backlog.popleft(), self._shortage(mine))
 
@@ -272,9 +286,10 @@ class Dispatcher:
 
     def _open_slots(self, span: PhaseSpan, now: float) -> None:
         for name, mine in self._classes.items():
-            for _ in range(self._slots_wanted(span, mine, now) - mine.slots):
+            mine.slots_wanted = self._slots_wanted(span, mine, now)
+            for _ in range(mine.slots_wanted - mine.slots):
                 mine.slots += 1
-                self._offer(self._begin(Arrival(now, name, span.name, closed=True)))
+                self._offer(mine, Arrival(now, name, span.name, closed=True, turn=self._loop.iteration))
 
     def _slots_wanted(self, span: PhaseSpan, mine: _Class, now: float) -> int:
         """Return the concurrent users of a class: shares of the whole, rounded so that they add up to it."""
@@ -287,9 +302,6 @@ class Dispatcher:
                 return after - before
             before = after
         return 0
-
-    def _span(self, phase: str) -> PhaseSpan:
-        return next(span for span in self._schedule.spans if span.name == phase)
 
     def _peak_ahead(self, now: float) -> float:
         """Return the highest rate within the headroom, arrivals/s in this process."""

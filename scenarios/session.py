@@ -1,22 +1,56 @@
 """What every user of a run shares: one typed object on the user class, set when a run begins."""
 
 import os
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
 from random import Random
+from time import monotonic
 
 import gevent.event
 
+from clients.http import HttpClient
+from clients.options import Limits, Options, Tls
 from plans.run import derive_seed
 from plans.schema import Plan
+from samples.answers import KeptAnswers
 from samples.recorder import Recorder
 from scenarios.dispatcher import Dispatcher
 
+_SHORTEST_SECRET = 6
 
-def token_of(plan: Plan) -> str | None:
-    """Return the bearer token for the target; it comes from the environment and is kept nowhere else."""
+
+def client_options(plan: Plan) -> Options:
+    """Return what the plan says of connections."""
+    given = plan.target.connections
+    return Options(
+        connect_timeout=given.connect_timeout,
+        first_byte_timeout=given.first_byte_timeout,
+        idle_timeout=given.idle_timeout,
+        tls=Tls(given.tls.ca, given.tls.cert, given.tls.key, given.tls.server_name),
+        proxy=given.proxy,
+        compression=given.compression,
+        cookies=given.cookies,
+        follow_redirects=given.follow_redirects,
+        limits=Limits(body_bytes=given.body_limit_mb * 2**20),
+    )
+
+
+def headers_of(plan: Plan) -> dict[str, str]:
+    """Return the headers of every request; the bearer token comes from the environment and is kept nowhere else."""
+    headers = {name: value.get_secret_value() for name, value in plan.target.headers.items()}
     variable = plan.target.api_key_env
-    return (os.environ.get(variable) or None) if variable else None
+    token = os.environ.get(variable) if variable else None
+    return headers | {"Authorization": f"Bearer {token}"} if token else headers
+
+
+def secrets_of(plan: Plan) -> tuple[str, ...]:
+    """Return what must not be kept, should a server send it back. A very short value would spoil ordinary words."""
+    words = [value.removeprefix("Bearer ") for value in headers_of(plan).values()]
+    if plan.mix.DatabaseUser is not None:
+        words.append(plan.mix.DatabaseUser.url.password or "")
+    return tuple(word for word in words if len(word) >= _SHORTEST_SECRET)
 
 
 class Clock:
@@ -25,11 +59,11 @@ class Clock:
     __slots__ = ("origin",)
 
     def __init__(self) -> None:
-        self.origin = time.monotonic()
+        self.origin = monotonic()
 
     def __call__(self) -> float:
         """Return the time now."""
-        return time.monotonic() - self.origin
+        return monotonic() - self.origin
 
     def at(self, moment: float) -> float:
         """Return a moment of `time.monotonic()` in seconds from the origin."""
@@ -47,10 +81,21 @@ class Session:
     clock: Clock
     recorder: Recorder
     dispatcher: Dispatcher
+    folder: Path
+    """The run folder."""
+    firsts: dict[str, int] = field(default_factory=dict)
+    """Number of the first arrival of each phase: from there the rows of a recording are counted."""
     started: gevent.event.Event = field(default_factory=gevent.event.Event)
     """Set at the run's origin; users that hold connections wait for it."""
     stopping: gevent.event.Event = field(default_factory=gevent.event.Event)
     """Set when no further work may begin."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader of the report must know of what was found before the load."""
+    answers: KeptAnswers = field(default_factory=KeptAnswers)
+    """The answers that the report shows, and a sample of all of them for a judge."""
+    unloaded: dict[str, str] = field(default_factory=dict)
+    """The answers to the canaries before the load, by the prompt's id."""
+    _users: Iterator[int] = field(default_factory=lambda: count(1))
     _random: dict[str, Random] = field(default_factory=dict)
 
     def random(self, name: str) -> Random:
@@ -59,10 +104,17 @@ class Session:
             self._random[name] = Random(derive_seed(self.seed, name, self.stripe))
         return self._random[name]
 
+    def next_user(self) -> int:
+        """Return the number of a user that has just come, from 1."""
+        return next(self._users)
+
     def headers(self) -> dict[str, str]:
         """Return the headers of every request."""
-        token = token_of(self.plan)
-        return {"Authorization": f"Bearer {token}"} if token else {}
+        return headers_of(self.plan)
+
+    def client(self) -> HttpClient:
+        """Return a new client of the target, as the plan has its connections."""
+        return HttpClient(self.host, self.headers(), options=client_options(self.plan))
 
     def phase_at(self, t: float) -> str:
         """Return the name of the phase at `t` seconds; the first before the origin, the last after the end."""

@@ -3,6 +3,7 @@
 The k-th arrival is due where the integral of the rate, over all open phases of the plan, reaches the k-th point of
 a unit-rate process: k + 1/2 for `uniform`, a sum of exponential gaps for `poisson`, of gamma gaps for `gamma`.
 Hence the arrivals of any window match the integral of the rate within 1 (uniform), phase boundaries included.
+A phase that replays a recording has the recorded times instead, to the nanosecond.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from plans.run import derive_seed
 from plans.schema import ArrivalProcess, Plan
-from shapes.pacers import Floats, Pacer, pacer_of
+from shapes.pacers import Floats, Pacer, Recording, pacer_of
 
 _EDGE = 1e-9  # arrivals; keeps rounding in the integral from adding one at the very end
 
@@ -34,7 +35,7 @@ class Schedule:
     """Arrivals in the order in which they are due. All arrays have the same length.
 
     times: seconds from the run's origin. phases, scenarios: positions in `spans` and `names`.
-    indices: the arrival's number in the whole schedule, kept by stripes.
+    indices: the arrival's number in the whole schedule, kept by stripes. firsts: that of each span's first arrival.
     """
 
     spans: tuple[PhaseSpan, ...]
@@ -43,6 +44,7 @@ class Schedule:
     phases: NDArray[np.int32]
     scenarios: NDArray[np.int32]
     indices: NDArray[np.int64]
+    firsts: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.times)
@@ -53,7 +55,13 @@ class Schedule:
             raise ValueError(f"stripe must be in 0..{n - 1}, got {i}")
         part = slice(i, None, n)
         return Schedule(
-            self.spans, self.names, self.times[part], self.phases[part], self.scenarios[part], self.indices[part]
+            self.spans,
+            self.names,
+            self.times[part],
+            self.phases[part],
+            self.scenarios[part],
+            self.indices[part],
+            self.firsts,
         )
 
 
@@ -114,19 +122,35 @@ def _split(weights: Floats, scenarios: NDArray[np.int64], owners: NDArray[np.int
     _split(weights, second, owners, places[~mine])
 
 
+def expected(plan: Plan) -> float:
+    """Return how many arrivals the open phases of the plan make."""
+    spans = spans_of(plan) if plan.mix.arriving() else ()
+    return sum(span.pacer.expected(span.pacer.duration) for span in spans if not span.closed)
+
+
 def schedule(plan: Plan, seed: int) -> Schedule:
     """Return the arrivals of all open phases of the plan."""
     spans = spans_of(plan)
     arriving = plan.mix.arriving()
-    open_spans = [(i, span) for i, span in enumerate(spans) if not span.closed] if arriving else []
-    areas = [span.pacer.expected(span.pacer.duration) for _, span in open_spans]
+    times = _times(plan, spans, seed) if arriving else [np.empty(0) for _ in spans]
+    counts = [len(part) for part in times]
+    count = sum(counts)
+    scenarios = assign([options.share for options in arriving.values()], count) if count else np.empty(0, np.int32)
+    phases = np.repeat(np.arange(len(spans), dtype=np.int32), counts)
+    firsts = tuple(int(first) for first in np.cumsum([0, *counts[:-1]]))
+    return Schedule(spans, tuple(arriving), np.concatenate(times), phases, scenarios, np.arange(count), firsts)
+
+
+def _times(plan: Plan, spans: Sequence[PhaseSpan], seed: int) -> list[Floats]:
+    """Return the arrivals of each span. A recording's are its own; the others share one process along all rates."""
+    areas = [0.0 if s.closed or isinstance(s.pacer, Recording) else s.pacer.expected(s.pacer.duration) for s in spans]
     edges = np.concatenate([[0.0], np.cumsum(areas)])
     points = unit_process(plan.arrivals, float(edges[-1]), plan.burstiness, derive_seed(seed, "arrivals"))
     cuts = np.searchsorted(points, edges)
-    times, phases = [np.empty(0)], [np.empty(0, dtype=np.int32)]
-    for (i, span), edge, low, high in zip(open_spans, edges, cuts, cuts[1:], strict=False):
-        times.append(span.start + span.pacer.times_of(points[low:high] - edge))
-        phases.append(np.full(high - low, i, dtype=np.int32))
-    count = len(points)
-    scenarios = assign([options.share for options in arriving.values()], count) if count else np.empty(0, np.int32)
-    return Schedule(spans, tuple(arriving), np.concatenate(times), np.concatenate(phases), scenarios, np.arange(count))
+    times: list[Floats] = []
+    for span, edge, low, high in zip(spans, edges, cuts, cuts[1:], strict=False):
+        if isinstance(span.pacer, Recording):
+            times.append(span.start + span.pacer.times)
+        else:
+            times.append(span.start + span.pacer.times_of(points[low:high] - edge) if high > low else np.empty(0))
+    return times

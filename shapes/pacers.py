@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from plans.input_files import recorded
 from plans.phases import Phase, Shape
 
 Floats = NDArray[np.float64]
@@ -141,8 +142,42 @@ class Sine:
         return high
 
 
+class Recording:
+    """The arrivals of a recording, at their own times. Its rate is counted over the second around a moment.
+
+    >>> recording = Recording(10, np.array([0.0, 0.1, 0.2, 5.0, 12.0]))
+    >>> recording.rate(0.3), recording.rate(3), recording.expected(10), recording.times.tolist()
+    (3.0, 0.0, 4.0, [0.0, 0.1, 0.2, 5.0])
+    """
+
+    def __init__(self, duration: float, times: Floats) -> None:
+        self._duration = duration
+        self.times: Floats = times[: int(np.searchsorted(times, duration))]
+        """Seconds from the start of the phase, those within its duration."""
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self._duration
+
+    def rate(self, t: float) -> float:
+        """Return the arrivals from half a second before `t` to half a second after it."""
+        low, high = np.searchsorted(self.times, [t - 0.5, t + 0.5])
+        return float(high - low)
+
+    def expected(self, t: float) -> float:
+        """Return the arrivals up to `t`."""
+        return float(np.searchsorted(self.times, t, side="right"))
+
+    def times_of(self, counts: Floats) -> Floats:
+        """Return the times of the arrivals with these numbers, the first of which is 0."""
+        return self.times[counts.astype(np.int64)]
+
+
 def pacer_of(phase: Phase) -> Pacer:
-    """Return the pacer of a phase: of its rate when it is open, of its users when it is closed."""
+    """Return the pacer of a phase: of its rate when it is open, of its users when it is closed, of its recording."""
+    if phase.trace is not None:
+        return Recording(phase.duration, np.asarray(recorded(phase.trace).seconds))
     load, duration = phase.load, phase.duration
     if phase.form is Shape.SINE:
         return Sine(duration, load.mean or 0.0, load.amplitude or 0.0, phase.period or duration)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from . import errors, llm, operations, runs, updates
+from . import accounts, errors, llm, operations, runs, updates
 from .database import Database
 from .engine import Engine, RefusedError
 from .faults import Faults
@@ -28,7 +28,7 @@ class Platform:
         self.faults = Faults(options.seed)
         self.engine = Engine(options.engine, self.faults)
         live = updates.Updates(self.faults)
-        self.telemetry = Telemetry(self.engine, self.faults, lambda: live.open)
+        self.telemetry = Telemetry(self.engine, self.faults, lambda: live.open, lambda: self.database.pool)
         live.telemetry = self.telemetry
         self.database = Database(options.database, self.telemetry.database_seconds)
         self.app = self._application(live)
@@ -53,7 +53,10 @@ class Platform:
     def _application(self, live: updates.Updates) -> ASGIApp:
         app = FastAPI(title="Platform under test", version="1", redoc_url=None)
         app.include_router(llm.router(self._options, self.engine, self.faults))
-        app.include_router(runs.router(self.database))
+        people = accounts.Accounts(self._options.token_s)
+        app.include_router(accounts.router(people))
+        guards = [Depends(accounts.required(people))] if self._options.require_login else []
+        app.include_router(runs.router(self.database), dependencies=guards)
         app.include_router(updates.router(live))
         app.include_router(operations.router(self.lifetime, self.engine, self.faults, self.telemetry))
         app.add_exception_handler(RequestValidationError, errors.on_invalid)

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,6 +63,15 @@ class DatabaseUnavailableError(Exception):
     """The database could not be opened at the start."""
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Connections that are lent, those there may be, and operations that wait for one."""
+
+    in_use: int
+    size: int
+    waiting: int
+
+
 class Database:
     """All statements on evaluation runs, each timed under its own name."""
 
@@ -75,6 +85,7 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._url = url
         self._writing = asyncio.Lock()
+        self._asking = 0
 
     async def start(self, rows: int, seed: int) -> None:
         """Connect, create what is missing, fill an empty table with `rows` runs.
@@ -104,6 +115,11 @@ class Database:
             await self._engine.dispose()
         if self._private is not None:
             shutil.rmtree(self._private, ignore_errors=True)
+
+    @property
+    def pool(self) -> PoolUse:
+        """How the pool of connections is used now."""
+        return PoolUse(min(self._asking, POOL_SIZE), POOL_SIZE, max(self._asking - POOL_SIZE, 0))
 
     async def ping(self) -> None:
         """One round trip."""
@@ -184,8 +200,12 @@ class Database:
     async def _reading(self, operation: str) -> AsyncIterator[AsyncConnection]:
         assert self._engine is not None, "start() comes first"
         begin = time.perf_counter()
-        async with self._engine.connect() as connection:
-            yield connection
+        self._asking += 1
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        finally:
+            self._asking -= 1
         self._seconds.labels(operation).observe(time.perf_counter() - begin)
 
     @contextlib.asynccontextmanager

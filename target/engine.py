@@ -51,11 +51,13 @@ class RefusedError(Exception):
 class Generation:
     """One sequence in the engine, from submission to its last token or its cancellation."""
 
-    __slots__ = ("_target", "_waiter", "cancelled", "first_token_at", "produced", "prompt_tokens", "wanted")
+    __slots__ = ("_target", "_waiter", "cancelled", "first_token_at", "produced", "prompt_tokens", "speaks", "wanted")
 
-    def __init__(self, prompt_tokens: int, wanted: int) -> None:
+    def __init__(self, prompt_tokens: int, wanted: int, speaks: bool = True) -> None:
         self.prompt_tokens = prompt_tokens
         self.wanted = wanted
+        # An embedding goes through the batch like a first token, and is none.
+        self.speaks = speaks
         self.produced = 0
         self.cancelled = False
         # Monotonic seconds before which no token comes out (fault `slow_first_token`).
@@ -140,8 +142,11 @@ class Engine:
         for generation in [*self._running, *self._waiting]:
             generation.cancel()
 
-    def submit(self, prompt_tokens: int, wanted: int) -> Generation:
-        """Queue one request of `prompt_tokens` that wants `wanted` tokens; raises `RefusedError`."""
+    def submit(self, prompt_tokens: int, wanted: int, speaks: bool = True) -> Generation:
+        """Queue one request of `prompt_tokens` that wants `wanted` tokens; raises `RefusedError`.
+
+        One that does not speak (an embedding) is done after its prefill, in the step of what would be a first token.
+        """
         if self._stopping:
             raise RefusedError(503, "server_stopping", "The server is shutting down.", 1)
         # Free slots are filled at the next step, so as many waiters are not a queue yet.
@@ -153,7 +158,7 @@ class Engine:
                 self.rejected_total += 1
                 message = f"The queue is full: {len(self._waiting)} requests are waiting. Retry later."
                 raise RefusedError(429, "queue_full", message, self._retry_after_s(wanted))
-        generation = Generation(prompt_tokens, wanted)
+        generation = Generation(prompt_tokens, wanted, speaks)
         slow = self._faults.get("slow_first_token")
         if slow is not None:
             generation.first_token_at = time.monotonic() + slow.number("ms") / 1e3
@@ -214,7 +219,7 @@ class Engine:
                 continue
             if generation.produced < generation.wanted:
                 generation.advance()
-                self.output_tokens_total += 1
+                self.output_tokens_total += generation.speaks
             if generation.produced < generation.wanted:
                 still.append(generation)
         self._running = still

@@ -41,6 +41,8 @@ class Options:
     tokens_per_event: int
     keep_alive_s: int
     stop_grace_s: int
+    token_s: float
+    require_login: bool
     engine: EngineOptions
 
 
@@ -68,6 +70,8 @@ def parse(arguments: Sequence[str]) -> Options:
         tokens_per_event=given.tokens_per_event,
         keep_alive_s=given.keep_alive_s,
         stop_grace_s=given.stop_grace_s,
+        token_s=given.token_s,
+        require_login=given.require_login,
         engine=EngineOptions(
             slots=given.slots,
             queue_limit=given.queue_limit,
@@ -121,6 +125,17 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         help="seconds open requests get to finish after SIGTERM",
     )
+    _add_accounts(add)
+    _add_engine(add)
+    return parser
+
+
+def _add_accounts(add: Callable[..., object]) -> None:
+    add("--token-s", type=_number(0.1), default=900.0, help="seconds for which the token of a login can be used")
+    add("--require-login", action="store_true", help="serve the evaluation runs only to those who are logged in")
+
+
+def _add_engine(add: Callable[..., object]) -> None:
     add("--slots", type=_whole(1, 100_000), default=64, help="sequences decoded together")
     add("--queue-limit", type=_whole(0, 1_000_000), default=256, help="requests that may wait; more get 429")
     add("--prefill-us-per-token", type=_number(0), default=20.0, help="microseconds per prompt token")
@@ -136,7 +151,6 @@ def _parser() -> argparse.ArgumentParser:
         default=0.1,
         help="milliseconds added per sequence in the batch",
     )
-    return parser
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

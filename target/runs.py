@@ -48,7 +48,7 @@ class NewRun(BaseModel):
 class Change(BaseModel):
     """Body of a PATCH; what is absent stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
     name: str = Field(default="", min_length=1, max_length=200)
     status: Status = "pending"
     description: str = Field(default="", max_length=2000)

@@ -13,6 +13,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -41,8 +42,21 @@ class Answer:
     """What will be said, as tokens, and how it is accounted for."""
 
     tokens: tuple[str, ...]
+    """All that the engine generates: first the reasoning, then the text or the arguments of a tool call."""
     finish_reason: str
     prompt_tokens: int
+    thoughts: int = 0
+    """How many of the tokens are reasoning."""
+    tool: str | None = None
+    """Name of the tool that is called with what follows the reasoning."""
+
+    def reasoning(self) -> str:
+        """What the model thinks and no reader sees."""
+        return "".join(self.tokens[: self.thoughts])
+
+    def said(self) -> str:
+        """The text of the answer, or the arguments of its tool call."""
+        return "".join(self.tokens[self.thoughts :])
 
     def usage(self) -> dict[str, int]:
         """Token counts as OpenAI's API reports them."""
@@ -54,19 +68,54 @@ class Answer:
         }
 
 
+class Events(Protocol):
+    """The bytes of one stream's events in one wire format."""
+
+    def first(self) -> bytes:
+        """What comes before the first token."""
+
+    def thought(self, piece: str) -> bytes:
+        """Some reasoning."""
+
+    def call(self, name: str) -> bytes:
+        """The begin of a tool call."""
+
+    def arguments(self, piece: str) -> bytes:
+        """A piece of the arguments of the tool call."""
+
+    def text(self, piece: str) -> bytes:
+        """A piece of the answer."""
+
+    def tail(self, answer: Answer) -> bytes:
+        """Everything after the last token."""
+
+    def error(self, error: dict[str, object]) -> bytes:
+        """The event that says that the engine failed."""
+
+
+class Wire(Protocol):
+    """One wire format."""
+
+    def whole(self, answer: Answer) -> bytes:
+        """The body of an answer that is not streamed."""
+
+    def events(self) -> Events:
+        """The same for a stream of events."""
+
+
 class Frame:
     """The JSON around the text of one completion, for chat or for plain completions."""
 
-    def __init__(self, model: str, chat: bool) -> None:
+    def __init__(self, model: str, chat: bool, include_usage: bool = False) -> None:
         self._chat = chat
+        self._include_usage = include_usage
         self._id = ("chatcmpl-" if chat else "cmpl-") + uuid.uuid4().hex
         self._created = int(time.time())
         self._model = model
 
     def whole(self, answer: Answer) -> bytes:
         """The body of an answer that is not streamed."""
-        text = "".join(answer.tokens)
-        said: dict[str, object] = {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
+        said: dict[str, object] = {"message": _message(answer)} if self._chat else {"text": answer.said()}
         choice = {"index": 0, **said, "logprobs": None, "finish_reason": answer.finish_reason}
         body = {
             "id": self._id,
@@ -78,14 +127,29 @@ class Frame:
         }
         return json.dumps(body, ensure_ascii=False).encode()
 
-    def events(self, include_usage: bool) -> EventFrame:
+    def events(self) -> EventFrame:
         """The same for a stream of events."""
         kind = "chat.completion.chunk" if self._chat else "text_completion"
         head = (
             f'data: {{"id":"{self._id}","object":"{kind}","created":{self._created},'
             f'"model":{json.dumps(self._model)},"choices":['
         )
-        return EventFrame(head.encode(), self._chat, include_usage)
+        return EventFrame(head.encode(), self._chat, self._include_usage)
+
+
+def _message(answer: Answer) -> dict[str, object]:
+    message: dict[str, object] = {"role": "assistant", "content": answer.said()}
+    if answer.thoughts:
+        message["reasoning_content"] = answer.reasoning()
+    if answer.tool is not None:
+        function = {"name": answer.tool, "arguments": answer.said()}
+        message |= {"content": None, "tool_calls": [{"id": call_id(), "type": "function", "function": function}]}
+    return message
+
+
+def call_id() -> str:
+    """A name for a new tool call."""
+    return f"call_{uuid.uuid4().hex[:24]}"
 
 
 class EventFrame:
@@ -93,43 +157,62 @@ class EventFrame:
 
     def __init__(self, head: bytes, chat: bool, include_usage: bool) -> None:
         self._head = head
-        self._chat = chat
+        self._chat, self._include_usage = chat, include_usage
         # With include_usage every event but the last says that there is no usage yet, as OpenAI's own do.
         self._end = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
         self._before = head + (b'{"index":0,"delta":{"content":' if chat else b'{"index":0,"text":')
+        self._rest = b',"logprobs":null,"finish_reason":null}' + self._end
         self._after = (b"}" if chat else b"") + b',"logprobs":null,"finish_reason":null}' + self._end
 
     def first(self) -> bytes:
         """The event before the first token: the role, with no content. Plain completions have none."""
         if not self._chat:
             return b""
-        delta = b'{"index":0,"delta":{"role":"assistant","content":null},"logprobs":null,"finish_reason":null}'
-        return self._head + delta + self._end
+        return self._delta(b'{"role":"assistant","content":null}')
 
     def text(self, piece: str) -> bytes:
         """The event of one or more tokens."""
-        return self._before + _quoted(piece) + self._after
+        return self._before + quoted(piece) + self._after
 
-    def finish(self, reason: str) -> bytes:
-        """The event that says why the answer ended."""
+    def thought(self, piece: str) -> bytes:
+        """The event of some reasoning."""
+        return self._delta(b'{"reasoning_content":' + quoted(piece) + b"}")
+
+    def call(self, name: str) -> bytes:
+        """The event that names the tool."""
+        opened = {"index": 0, "id": call_id(), "type": "function", "function": {"name": name, "arguments": ""}}
+        return self._delta(json.dumps({"tool_calls": [opened]}, separators=(",", ":")).encode())
+
+    def arguments(self, piece: str) -> bytes:
+        """The event of a piece of the tool call's arguments."""
+        return self._delta(b'{"tool_calls":[{"index":0,"function":{"arguments":' + quoted(piece) + b"}}]}")
+
+    def tail(self, answer: Answer) -> bytes:
+        """The event that says why the answer ended, the token counts when they were asked for, and the end."""
         said = b'"delta":{}' if self._chat else b'"text":""'
-        choice = b'{"index":0,' + said + b',"logprobs":null,"finish_reason":"' + reason.encode() + b'"}'
-        return self._head + choice + self._end
+        choice = b'{"index":0,' + said + b',"logprobs":null,"finish_reason":"' + answer.finish_reason.encode() + b'"}'
+        usage = json.dumps(answer.usage(), separators=(",", ":")).encode()
+        counts = self._head + b'],"usage":' + usage + b"}\n\n" if self._include_usage else b""
+        return self._head + choice + self._end + counts + DONE
 
-    def usage(self, usage: dict[str, int]) -> bytes:
-        """The event with the token counts and no choices."""
-        return self._head + b'],"usage":' + json.dumps(usage, separators=(",", ":")).encode() + b"}\n\n"
+    def error(self, error: dict[str, object]) -> bytes:
+        """The event that says that the engine failed."""
+        return b"data: " + json.dumps(error).encode() + b"\n\n"
+
+    def _delta(self, delta: bytes) -> bytes:
+        return self._head + b'{"index":0,"delta":' + delta + self._rest
 
 
 @lru_cache(maxsize=8192)
-def _quoted(piece: str) -> bytes:
+def quoted(piece: str) -> bytes:
+    """A piece of text as JSON; the same pieces come again and again."""
     return json.dumps(piece, ensure_ascii=False).encode()
 
 
 class Completion(Response):
     """An ASGI response that speaks while the engine produces."""
 
-    def __init__(self, generation: Generation, answer: Answer, frame: Frame) -> None:
+    def __init__(self, generation: Generation, answer: Answer, frame: Wire) -> None:
         super().__init__()
         self._generation = generation
         self._answer = answer
@@ -162,19 +245,17 @@ class CompletionStream(Completion):
         self,
         generation: Generation,
         answer: Answer,
-        frame: Frame,
+        frame: Wire,
         *,
-        include_usage: bool,
         per_event: int,
         fate: Fate,
     ) -> None:
         super().__init__(generation, answer, frame)
-        self._include_usage = include_usage
         self._per_event = per_event
         self._fate = fate
 
     async def _speak(self, send: Send) -> None:
-        frame, tokens = self._frame.events(self._include_usage), self._answer.tokens
+        frame, tokens = self._frame.events(), self._answer.tokens
         end = len(tokens) if self._fate is Fate.WHOLE else len(tokens) // 2
         # Not even the headers leave before the first token: a queued request hears nothing, as from real
         # engines.
@@ -187,7 +268,10 @@ class CompletionStream(Completion):
         while True:
             while sent < end and (ready >= sent + self._per_event or ready >= end):
                 until = min(sent + self._per_event, end)
-                events.append(frame.text(tokens[sent] if until == sent + 1 else "".join(tokens[sent:until])))
+                if sent < self._answer.thoughts:
+                    until = min(until, self._answer.thoughts)
+                piece = tokens[sent] if until == sent + 1 else "".join(tokens[sent:until])
+                events.append(self._event(frame, sent, piece))
                 sent = until
             if events:
                 await send({"type": "http.response.body", "body": b"".join(events), "more_body": True})
@@ -203,14 +287,22 @@ class CompletionStream(Completion):
             return
         await send({"type": "http.response.body", "body": self._tail(frame)})
 
-    def _tail(self, frame: EventFrame) -> bytes:
+    def _event(self, frame: Events, place: int, piece: str) -> bytes:
+        """The event of the tokens from `place` on: reasoning, a piece of a tool call, or text."""
+        answer = self._answer
+        if place < answer.thoughts:
+            return frame.thought(piece)
+        if answer.tool is None:
+            return frame.text(piece)
+        opened = frame.call(answer.tool) if place == answer.thoughts else b""
+        return opened + frame.arguments(piece)
+
+    def _tail(self, frame: Events) -> bytes:
         if self._fate is Fate.TRUNCATED:
             return b""
         if self._fate is Fate.ERROR:
-            error = openai_error(500, "engine_error", "The engine failed while generating.")
-            return b"data: " + json.dumps(error).encode() + b"\n\n"
-        usage = frame.usage(self._answer.usage()) if self._include_usage else b""
-        return frame.finish(self._answer.finish_reason) + usage + DONE
+            return frame.error(openai_error(500, "engine_error", "The engine failed while generating."))
+        return frame.tail(self._answer)
 
 
 async def _cancel_when_gone(receive: Receive, generation: Generation) -> None:

@@ -22,6 +22,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from .database import PoolUse
 from .engine import Engine
 from .faults import Faults
 
@@ -56,9 +57,11 @@ class RouteNames:
 class Telemetry:
     """All counters of one server."""
 
-    def __init__(self, engine: Engine, faults: Faults, connections: Callable[[], int]) -> None:
+    def __init__(
+        self, engine: Engine, faults: Faults, connections: Callable[[], int], pool: Callable[[], PoolUse]
+    ) -> None:
         # The moment a series began is of no use to anyone here and doubles the text.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         self.websocket_messages = Counter(
             "websocket_messages_sent",
@@ -80,7 +83,7 @@ class Telemetry:
             buckets=BUCKETS_S,
             registry=self.registry,
         )
-        self.registry.register(_Live(engine, faults, connections))
+        self.registry.register(_Live(engine, faults, connections, pool))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         # labels() checks its arguments each time; the few series that exist are kept by key instead.
@@ -105,19 +108,25 @@ class Telemetry:
 class _Live(Collector):
     """Figures read from the live objects at each scrape."""
 
-    def __init__(self, engine: Engine, faults: Faults, connections: Callable[[], int]) -> None:
+    def __init__(
+        self, engine: Engine, faults: Faults, connections: Callable[[], int], pool: Callable[[], PoolUse]
+    ) -> None:
+        self._pool = pool
         self._engine = engine
         self._faults = faults
         self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
         """Yield one family per figure."""
-        engine = self._engine
+        engine, pool = self._engine, self._pool()
         gauges = {
             "engine_requests_running": ("Sequences in the batch.", engine.running),
             "engine_requests_waiting": ("Requests in the queue.", engine.waiting),
             "engine_slots": ("Sequences that fit into the batch.", engine.options.slots),
             "engine_queue_limit": ("Requests that may wait.", engine.options.queue_limit),
+            "database_pool_in_use": ("Connections of the database pool that are lent.", pool.in_use),
+            "database_pool_size": ("Connections that the database pool may have.", pool.size),
+            "database_pool_waiting": ("Operations that wait for a connection.", pool.waiting),
             "websocket_connections": ("Open WebSocket connections.", self._connections()),
         }
         counters = {

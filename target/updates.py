@@ -2,7 +2,7 @@
 
 Pushed messages carry a `sequence` that rises by one per connection, and a `timestamp` taken right before the
 send, so that a client can tell lost from late. Connections get different phases: their messages do not all
-leave at once.
+leave at once. Who comes back with the `session` of its acknowledgement and the last number it has goes on from there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import itertools
 import json
 import math
 import time
+import uuid
+from collections import deque
 
 from fastapi import APIRouter, WebSocket
 from fastapi.responses import JSONResponse
@@ -26,6 +28,10 @@ DEFAULT_RATE = 2.0
 MAX_RATE = 1000.0
 EVERY_RUN = "*"
 MAX_SUBSCRIPTIONS = 1000
+KEPT_MESSAGES = 100
+"""How many of a client's last messages can be sent to it once more."""
+KEPT_SESSIONS = 10_000
+"""How many clients that left are remembered."""
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Multiples of it, taken modulo 1, spread evenly however many there are."""
 
@@ -38,6 +44,21 @@ class BadMessageError(Exception):
         self.code = code
 
 
+class Sequence:
+    """The numbered messages of one client, over all its connections."""
+
+    def __init__(self) -> None:
+        self.session = uuid.uuid4().hex
+        self.last = 0
+        self.sent: deque[tuple[int, str, float]] = deque(maxlen=KEPT_MESSAGES)
+        """Number, run and moment of the latest messages."""
+
+    def after(self, number: int) -> list[tuple[int, str, float]] | None:
+        """Return what was sent after a number; None when that is not known any more, or never was."""
+        forgotten = self.sent[0][0] - 1 if len(self.sent) == KEPT_MESSAGES else 0
+        return [one for one in self.sent if one[0] > number] if forgotten <= number <= self.last else None
+
+
 class Updates:
     """Every open connection of the server."""
 
@@ -45,6 +66,7 @@ class Updates:
         self.faults = faults
         self.telemetry: Telemetry | None = None
         self.open = 0
+        self._left: dict[str, Sequence] = {}
         self._numbers = itertools.count()
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -63,6 +85,16 @@ class Updates:
         finally:
             self.open -= 1
 
+    def leave(self, sequence: Sequence) -> None:
+        """Remember a client whose connection has ended."""
+        self._left[sequence.session] = sequence
+        if len(self._left) > KEPT_SESSIONS:
+            del self._left[next(iter(self._left))]
+
+    def come_back(self, session: object) -> Sequence | None:
+        """Return the messages of a client that had left, and forget that it had."""
+        return self._left.pop(session, None) if isinstance(session, str) else None
+
     def count(self, kind: str) -> None:
         """Count one message that was sent."""
         if self.telemetry is not None:
@@ -78,7 +110,7 @@ class Connection:
         self._rate = rate
         self._phase = phase
         self._subscribed: list[str] = []
-        self._sequence = 0
+        self._sequence = Sequence()
         self._pusher: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
@@ -96,19 +128,20 @@ class Connection:
         finally:
             if self._pusher is not None:
                 self._pusher.cancel()
+                self._updates.leave(self._sequence)
 
     async def _handle(self, text: str | None) -> None:
         try:
             request = _parsed(text)
             action = request.get("action")
             if action == "subscribe":
-                await self._subscribe(_run_id(request))
+                await self._subscribe(_run_id(request), request.get("session"), request.get("after"))
             elif action == "unsubscribe":
                 run_id = _run_id(request)
                 if run_id not in self._subscribed:
                     raise BadMessageError("not_subscribed", f"there is no subscription to {run_id!r}")
                 self._subscribed.remove(run_id)
-                await self._send({"type": "unsubscribed", "run_id": run_id, "sequence": self._sequence})
+                await self._send({"type": "unsubscribed", "run_id": run_id, "sequence": self._sequence.last})
             elif action == "echo":
                 fields = {name: value for name, value in request.items() if name != "action"}
                 await self._send({**fields, "type": "echo"})
@@ -118,16 +151,28 @@ class Connection:
         except BadMessageError as problem:
             await self._send({"type": "error", "code": problem.code, "message": str(problem)})
 
-    async def _subscribe(self, run_id: str) -> None:
+    async def _subscribe(self, run_id: str, session: object, after: object) -> None:
         if run_id not in self._subscribed:
             if len(self._subscribed) >= MAX_SUBSCRIPTIONS:
                 raise BadMessageError("too_many_subscriptions", f"at most {MAX_SUBSCRIPTIONS} per connection")
             self._subscribed.append(run_id)
+        missed = self._resume(session, after)
         # The last sequence number in use: the first pushed message has the next one.
-        reply = {"type": "subscribed", "run_id": run_id, "sequence": self._sequence, "rate": self._rate}
-        await self._send(reply)
+        number = self._sequence.last if missed is None else after
+        reply = {"type": "subscribed", "run_id": run_id, "sequence": number, "rate": self._rate}
+        await self._send(reply | {"session": self._sequence.session, "resumed": missed is not None})
+        for one in missed or ():
+            await self._send_news(*one)
         if self._pusher is None and self._rate > 0:
             self._pusher = asyncio.create_task(self._push(), name="websocket updates")
+
+    def _resume(self, session: object, after: object) -> list[tuple[int, str, float]] | None:
+        """Go on with the messages of an earlier connection, and return those that it did not bring."""
+        earlier = self._updates.come_back(session) if self._pusher is None and isinstance(after, int) else None
+        missed = earlier.after(after) if earlier is not None and isinstance(after, int) else None
+        if earlier is not None and missed is not None:
+            self._sequence = earlier
+        return missed
 
     async def _push(self) -> None:
         period = 1.0 / self._rate
@@ -150,17 +195,21 @@ class Connection:
         if faults.strikes("ws_drop"):
             await self._websocket.close(1011, "internal error")
             return False
-        self._sequence += 1
+        number = self._sequence.last = self._sequence.last + 1
         if not faults.strikes("ws_loss"):
-            run_id = self._subscribed[self._sequence % len(self._subscribed)]
+            run_id = self._subscribed[number % len(self._subscribed)]
             if run_id == EVERY_RUN:
-                run_id = str(1 + self._sequence % 20)
-            kind, data = _news(self._sequence - 1)
-            await self._send({"type": kind, "run_id": run_id, "sequence": self._sequence, "data": data})
+                run_id = str(1 + number % 20)
+            self._sequence.sent.append((number, run_id, time.time()))
+            await self._send_news(*self._sequence.sent[-1])
         return True
 
-    async def _send(self, message: dict[str, object]) -> None:
-        message["timestamp"] = time.time()
+    async def _send_news(self, number: int, run_id: str, moment: float) -> None:
+        kind, data = _news(number - 1)
+        await self._send({"type": kind, "run_id": run_id, "sequence": number, "data": data}, moment)
+
+    async def _send(self, message: dict[str, object], moment: float | None = None) -> None:
+        message["timestamp"] = time.time() if moment is None else moment
         await self._websocket.send_text(json.dumps(message, separators=(",", ":")))
         self._updates.count(str(message["type"]))
 

@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined
 import certify
 from docs import generate
 from plans.durations import format_duration
+from plans.exits import Exit
 from plans.loading import load
 from plans.metrics import METRICS
 from plans.phases import LEVEL_KEYS, SHAPE_NAMES
@@ -40,12 +41,31 @@ REQUIREMENTS = {"HXP": 16, "EVAL": 14, "VIC": 10, "CAT": 12, "CARD": 6, "BEY": 8
 SECTIONS = {
     "Plan": "Plan",
     "Target": "Target",
+    "Connections": "Connections",
+    "Accounts": "Accounts",
+    "TlsFiles": "TLS",
     "Process": "Process",
+    "Resources": "Resources",
+    "Queries": "Queries",
+    "Dependencies": "Dependencies",
+    "Dependency": "Dependency",
     "Traceability": "Traceability",
     "ChatMix": "ChatUser",
+    "ConversationMix": "ConversationUser",
+    "ToolMix": "ToolUser",
+    "EmbeddingsMix": "EmbeddingsUser",
+    "RerankMix": "RerankUser",
+    "PromptSource": "Prompts",
+    "Prefixes": "Prefixes",
+    "Lengths": "Lengths",
+    "AccessLogMix": "AccessLogUser",
+    "Trace": "Trace",
     "CrudMix": "EvaluationRunUser, HighVolumeUser, ReadOnlyUser",
+    "DatabaseMix": "DatabaseUser",
     "Operations": "Operations",
+    "OpenApiMix": "OpenApiUser",
     "WebSocketMix": "WebSocketUser",
+    "LocustMix": "A class of your own",
     "Phase": "Phase",
     "Levels": "Levels",
     "Think": "Think time",
@@ -54,6 +74,7 @@ SECTIONS = {
     "Pool": "Pool",
     "GeneratorLimits": "Generator",
     "Monitors": "Monitors",
+    "Judge": "Judge",
     "Fault": "Fault",
 }
 """Heading in docs/plans.md under which the keys of each model stand; `Mix` has its keys as headings."""
@@ -83,8 +104,9 @@ def blocks(text: str, kind: str) -> Iterator[str]:
 
 def models(model: type[BaseModel] = Plan) -> Iterator[type[BaseModel]]:
     yield model
-    for field in model.model_fields.values():
-        for below in _models_in(field.annotation):
+    free = model.__annotations__.get("__pydantic_extra__")  # such as the names of a mix
+    for annotation in (*(field.annotation for field in model.model_fields.values()), free):
+        for below in _models_in(annotation):
             yield from models(below)
 
 
@@ -217,7 +239,7 @@ def test_every_exit_code_is_documented(page: str) -> None:
     text = BY_NAME[page].replace("*", "").replace("|", " ")
     for verdict in Verdict:
         assert re.search(rf"\b{verdict.exit_code} +{verdict.value}", text)
-    assert re.search(rf"\b{certify.EXIT_USAGE} .{{0,6}}bad plan or usage", text)
+    assert re.search(rf"\b{Exit.USAGE:d} .{{0,6}}bad plan or usage", text)
 
 
 # -- commands and options -----------------------------------------------------------------------------------------
@@ -299,7 +321,7 @@ def test_a_command_on_a_page_is_one_that_exists(page: str, line: str) -> None:
     else:
         assert words[0] in {"python", "locust"}
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
-    assert options <= run_options() | {"--host", "--headless"}
+    assert options <= run_options() | {"--host", "--headless"} | ({"--requests"} if "locustfile.py" in words else set())
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -331,6 +353,7 @@ def test_make_help_lists_every_target() -> None:
         ("-m", "plans", "schema"),
         ("-m", "reports", "--help"),
         ("-m", "benchmarks", "--help"),
+        ("-m", "calibration", "--help"),
         ("-m", "docs.generate", "--check"),
     ],
 )
@@ -342,7 +365,8 @@ def test_a_cheap_command_of_the_pages_works(words: tuple[str, ...]) -> None:
 
 def test_the_user_of_ones_own_is_a_locust_user() -> None:
     """In a process of its own, because Locust patches the one that imports it."""
-    code = textwrap.dedent(next(blocks(BY_NAME["scenarios.md"], "python")))
+    (text,) = (block for block in blocks(BY_NAME["scenarios.md"], "python") if "class SearchUser" in block)
+    code = textwrap.dedent(text)
     done = run(sys.executable, "-c", f"{code}\nfrom locust import User\nassert issubclass(SearchUser, User)")
     assert done.returncode == 0, done.stderr
 

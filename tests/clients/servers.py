@@ -60,6 +60,10 @@ class Script:
         """Close the connection when the next request on it arrives, without an answer."""
         return self._add("close_at_next", None)
 
+    def when(self, text: bytes, other: Script) -> Self:
+        """Do what another script says, and nothing after it, when the request's body contains this text."""
+        return self._add("when", [text.decode("latin-1"), other._steps])
+
     def path(self) -> str:
         packed = zlib.compress(json.dumps(self._steps).encode(), 9)
         return PREFIX + base64.urlsafe_b64encode(packed).decode()
@@ -156,7 +160,12 @@ class _Connection:
     def _obey(self, line: str, headers: str, body: bytes, arrived: float) -> bool:
         """Do what the script says; return False when the connection has been let go of."""
         packed = line.split(" ")[1].removeprefix(PREFIX)
-        for name, argument in json.loads(zlib.decompress(base64.urlsafe_b64decode(packed))):
+        steps = json.loads(zlib.decompress(base64.urlsafe_b64decode(packed)))
+        for name, argument in steps:
+            if name == "when" and argument[0].encode("latin-1") in body:
+                steps = argument[1]
+                break
+        for name, argument in steps:
             if name == "send":
                 self._sock.sendall(argument.encode("latin-1"))
             elif name == "at":

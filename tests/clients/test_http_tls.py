@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gevent
+import gevent.ssl
 import pytest
 
 from clients.errors import BadResponse, ConnectFailed, ConnectionLost, TimedOut
-from clients.http import HttpClient
+from clients.http import HttpClient, Options
+from clients.options import Tls
 from clients.tls import client_context
 from tests.clients.servers import CHUNKED, Script, ScriptServer, chunk, plain
+from tests.clients.wire import WireServer, answering, read_request
 
 TELL = Script().request().path()
 
@@ -25,6 +30,7 @@ class Certificates:
     authority: Path
     signed: Path
     self_signed: Path
+    expired: Path
     key: Path
 
 
@@ -42,8 +48,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     (folder / "names").write_text("subjectAltName=DNS:localhost\nauthorityKeyIdentifier=keyid\n", encoding="utf-8")
     issuer = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
     openssl("x509", "-req", "-in", "server.csr", "-out", "signed.pem", *issuer)
+    openssl("x509", "-req", "-in", "server.csr", "-out", "expired.pem", *issuer, "-days", "-1")
     openssl("req", "-x509", "-key", "server.key", "-out", "self.pem", "-subj", "/CN=localhost", "-days", "2")
-    return Certificates(folder / "ca.pem", folder / "signed.pem", folder / "self.pem", folder / "server.key")
+    return Certificates(*(folder / name for name in ("ca.pem", "signed.pem", "self.pem", "expired.pem", "server.key")))
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +97,7 @@ def test_an_authority_of_the_environment_is_trusted(
         client_context.cache_clear()
 
 
+@pytest.mark.alone
 def test_waiting_for_a_tls_server_stops_nobody_else(secure: ScriptServer, certificates: Certificates) -> None:
     def ask() -> int:
         with HttpClient(secure.named_url, tls=client_context(str(certificates.authority))) as client:
@@ -165,3 +173,140 @@ def test_plain_http_to_a_tls_port_is_no_response(secure: ScriptServer) -> None:
         pytest.raises((BadResponse, ConnectionLost)),
     ):
         client.request("GET", TELL, timeout=2)
+
+
+# -- what a plan may ask for, and servers that do TLS wrong -----------------------------------------------------------
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def server_context(certificate: Path, key: Path, clients_authority: Path | None = None) -> Any:
+    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    if clients_authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(clients_authority)
+    return context
+
+
+def options(certificates: Certificates, **tls: Any) -> Options:
+    return Options(tls=Tls(ca=str(certificates.authority), **tls))
+
+
+def test_an_expired_certificate_is_refused(certificates: Certificates) -> None:
+    context = server_context(certificates.expired, certificates.key)
+    with (
+        WireServer(answering(OK), tls=context) as server,
+        HttpClient(server.url.replace("127.0.0.1", "localhost"), options=options(certificates)) as client,
+        pytest.raises(ConnectFailed, match="TLS: certificate verify failed: certificate has expired"),
+    ):
+        client.request("GET", "/")
+
+
+def test_the_name_to_ask_for_and_to_verify_may_be_another_one(certificates: Certificates) -> None:
+    asked: list[str] = []
+    context = server_context(certificates.signed, certificates.key)
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    with WireServer(answering(OK), tls=context) as server:
+        with HttpClient(server.url, options=options(certificates, server_name="localhost")) as client:
+            response = client.request("GET", "/")
+        with (
+            HttpClient(server.url, options=options(certificates, server_name="elsewhere.test")) as client,
+            pytest.raises(ConnectFailed, match=r"elsewhere\.test"),
+        ):
+            client.request("GET", "/")
+    assert asked == ["localhost", "elsewhere.test"]
+    assert response.dns_ms is not None
+    assert response.tls_ms is not None
+    assert response.connect_ms is not None
+    assert 0 <= response.dns_ms < response.tls_ms < response.connect_ms
+
+
+def test_a_client_shows_its_own_certificate(certificates: Certificates) -> None:
+    context = server_context(certificates.signed, certificates.key, certificates.authority)
+    own = options(certificates, server_name="localhost", cert=str(certificates.signed), key=str(certificates.key))
+    with WireServer(answering(OK), tls=context) as server:
+        with HttpClient(server.url, options=own) as client:
+            assert client.request("GET", "/").body == b"ok"
+        with (
+            HttpClient(server.url, options=options(certificates, server_name="localhost")) as client,
+            pytest.raises((ConnectFailed, ConnectionLost), match=r"TLS|reset"),
+        ):
+            client.request("GET", "/")
+
+
+@pytest.mark.parametrize("properly", [True, False])
+def test_a_body_that_ends_with_the_connection_must_end_with_the_session(
+    certificates: Certificates, properly: bool
+) -> None:
+    def serve(sock: Any) -> None:
+        read_request(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        if properly:
+            sock.unwrap()
+
+    context = server_context(certificates.signed, certificates.key)
+    with (
+        WireServer(serve, tls=context) as server,
+        HttpClient(server.url, options=options(certificates, server_name="localhost")) as client,
+    ):
+        response = client.request("GET", "/", stream=True, timeout=3)
+    assert response.body == b"hello"
+    assert (response.broken is None) == properly
+
+
+def test_a_handshake_that_breaks_off_is_a_failed_connect() -> None:
+    with (
+        WireServer(lambda sock: sock.sendall(b"\x16\x03\x03") if sock.recv(10) else None) as server,
+        HttpClient(server.url.replace("http:", "https:")) as client,
+        pytest.raises(ConnectFailed, match=r"TLS|reset"),
+    ):
+        client.request("GET", "/", timeout=3)
+
+
+def test_a_large_upload_and_an_early_answer_to_one_work_under_tls(certificates: Certificates) -> None:
+    def serve(sock: Any) -> None:
+        request = read_request(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n%08d" % len(request))
+        sock.recv(1000)
+        sock.sendall(b"HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n")
+        gevent.sleep(3)
+
+    context = server_context(certificates.signed, certificates.key)
+    with (
+        WireServer(serve, tls=context) as server,
+        HttpClient(server.url, options=options(certificates, server_name="localhost")) as client,
+    ):
+        assert int(client.request("POST", "/", b"x" * 5_000_000, timeout=5).body) > 5_000_000
+        second = client.request("POST", "/", b"x" * 30_000_000, timeout=5)
+        assert (second.status, second.connect_ms) == (413, None)
+
+
+def test_a_proxy_is_asked_for_a_tunnel_and_tls_goes_through_it(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    context = server_context(certificates.signed, certificates.key)
+    with WireServer(answering(OK, OK), tls=context) as server:
+
+        def tunnel(sock: Any) -> None:
+            seen.append(read_request(sock))
+            sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            with gevent.socket.create_connection(("127.0.0.1", server.port)) as behind:
+                back = gevent.spawn(_copy, behind, sock)
+                _copy(sock, behind)
+                back.kill()
+
+        with WireServer(tunnel) as proxy:
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.delenv("no_proxy", raising=False)
+            with HttpClient("https://service.test", options=options(certificates, server_name="localhost")) as client:
+                assert client.request("GET", "/", timeout=3).body == b"ok"
+                assert client.request("GET", "/", timeout=3).connect_ms is None
+    assert seen[0].startswith(b"CONNECT service.test:443 HTTP/1.1\r\n")
+    assert seen[0].count(b"\r\n\r\n") == 1
+
+
+def _copy(source: Any, sink: Any) -> None:
+    while data := source.recv(65536):
+        sink.sendall(data)

@@ -6,6 +6,7 @@ import itertools
 import re
 import time
 
+import gevent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ def events(*pieces: bytes) -> list[Event]:
 
 
 def data(*pieces: bytes) -> list[str]:
-    return [event.data for event in events(*pieces)]
+    return [event.text for event in events(*pieces)]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
@@ -106,7 +107,7 @@ def test_an_event_that_the_end_of_the_stream_cut_off_is_dropped(end: bytes) -> N
 
 def test_an_event_is_stamped_with_the_piece_that_completed_it() -> None:
     read = events(b"data: a\n", b"\ndata: b\n\ndata: c\r\n\r", b"\n", b"data: d\n\n")
-    assert [(event.data, event.at) for event in read] == [("a", 1), ("b", 1), ("c", 1), ("d", 3)]
+    assert [(event.text, event.at) for event in read] == [("a", 1), ("b", 1), ("c", 1), ("d", 3)]
 
 
 # -- all of it at once, against a reading of the standard that is as plain as possible -------------------------------
@@ -155,7 +156,20 @@ def test_any_stream_cut_anywhere_is_read_as_the_standard_says(tokens: list[bytes
         (max(number for number, edge in enumerate(edges[:-1]) if edge <= place), text, kind, last_id)
         for place, text, kind, last_id in reference(stream)
     ]
-    assert [(event.at, event.data, event.event, event.id) for event in events(*pieces)] == expected
+    assert [(event.at, event.text, event.event, event.id) for event in events(*pieces)] == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(st.one_of(st.sampled_from(TOKENS), st.sampled_from(ENDS)), max_size=6), max_size=12))
+def test_pieces_that_hold_whole_events_are_read_as_the_standard_says(lines: list[list[bytes]]) -> None:
+    # Most servers write an event at a time: each piece ends with a blank line, though not each in the same way.
+    pieces = [b"data: first\n\n", *(b"".join(parts) + b"\n\n" for parts in lines)]
+    edges = [0, *itertools.accumulate(map(len, pieces))]
+    expected = [
+        (max(number for number, edge in enumerate(edges[:-1]) if edge <= place), text, kind, last_id)
+        for place, text, kind, last_id in reference(b"".join(pieces))
+    ]
+    assert [(event.at, event.text, event.event, event.id) for event in events(*pieces)] == expected
 
 
 @settings(max_examples=100, deadline=None)
@@ -163,7 +177,7 @@ def test_any_stream_cut_anywhere_is_read_as_the_standard_says(tokens: list[bytes
 def test_no_bytes_whatever_break_the_parser(noise: bytes, size: int) -> None:
     stream = b"data: a\n" + noise + b"\n\n"
     pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
-    assert [event.data for event in events(*pieces)] == [text for _, text, _, _ in reference(stream)]
+    assert [event.text for event in events(*pieces)] == [text for _, text, _, _ in reference(stream)]
 
 
 def test_a_huge_line_in_many_pieces_takes_time_in_proportion() -> None:
@@ -173,3 +187,20 @@ def test_a_huge_line_in_many_pieces_takes_time_in_proportion() -> None:
     began = time.process_time()
     assert [len(text) for text in data(*pieces)] == [5_000_000]
     assert time.process_time() - began < 1.5
+
+
+def test_a_long_stream_lets_others_take_their_turn_while_it_is_parsed() -> None:
+    turns: list[int] = []
+    count = 0
+
+    def other() -> None:
+        while True:
+            turns.append(count)
+            gevent.sleep(0)
+
+    job = gevent.spawn(other)
+    for _ in parse([(0.0, b"data: x\n\n" * 5000)]):
+        count += 1
+    job.kill()
+    assert count == 5000
+    assert max(b - a for a, b in zip([0, *turns], [*turns, count], strict=True)) <= 512

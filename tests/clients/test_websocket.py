@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import statistics
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from clients.errors import BadResponse, ConnectFailed, ConnectionLost, TimedOut
-from clients.websocket import Connection
+from clients.websocket import Connection, Message
 from tests.clients.servers import ROOT, Script, ScriptServer
 
 
@@ -61,8 +62,8 @@ Connect = Callable[..., Connection]
 
 def text(connection: Connection) -> str:
     received = connection.receive(2)
-    assert received is not None
-    return received[1]
+    assert isinstance(received, Message)
+    return received.text
 
 
 def test_messages_go_there_and_back_in_order(connect: Connect) -> None:
@@ -81,23 +82,18 @@ def test_the_connect_is_timed_and_the_headers_are_sent(connect: Connect) -> None
     assert json.loads(text(connection))["Authorization"] == "Bearer x"
 
 
+@pytest.mark.alone
 def test_messages_are_stamped_when_they_arrive(connect: Connect) -> None:
-    # One machine, one monotonic clock. Medians, and three attempts: a systematic error fails them all.
-    medians: list[float] = []
-    for _ in range(3):
-        connection = connect("/paced?count=25&gap=0.01")
-        delays = []
-        for number in range(25):
-            received = connection.receive(2)
-            assert received is not None
-            message = json.loads(received[1])
-            assert message["sequence"] == number
-            delays.append(received[0] - message["sent"])
-        assert min(delays) > 0
-        medians.append(statistics.median(delays))
-        if medians[-1] < 0.003:
-            return
-    pytest.fail(f"median delays {medians}")
+    connection = connect("/paced?count=25&gap=0.01")
+    delays = []  # one machine, one monotonic clock
+    for number in range(25):
+        received = connection.receive(2)
+        assert isinstance(received, Message)
+        message = json.loads(received.text)
+        assert message["sequence"] == number
+        delays.append(received.stamp - message["sent"])
+    assert min(delays) > 0
+    assert statistics.median(delays) < 0.003
 
 
 def test_a_message_in_fragments_is_one_message_and_bytes_are_read_as_text(connect: Connect) -> None:
@@ -119,6 +115,7 @@ def test_a_quiet_connection_gives_none_in_time_and_stays_open(connect: Connect) 
     assert text(connection) == "still there"
 
 
+@pytest.mark.alone
 def test_waiting_for_a_message_stops_nobody_else(connect: Connect) -> None:
     waiting = gevent.spawn(connect("/echo").receive, 0.5)
     began = time.monotonic()
@@ -205,6 +202,7 @@ def test_an_answer_that_is_no_upgrade_is_a_failed_connect() -> None:
 def test_a_closed_connection_leaves_no_open_socket(server: Server, path: str) -> None:
     process = psutil.Process()
     gevent.get_hub()
+    gc.collect()  # what earlier tests left to it is not to go meanwhile
     before = process.num_fds()
     held = [Connection(server.url, path, {}, 2) for _ in range(5)]
     for connection in held:
@@ -215,4 +213,4 @@ def test_a_closed_connection_leaves_no_open_socket(server: Server, path: str) ->
             pass
         connection.close()
         connection.close()
-    assert process.num_fds() == before
+    assert process.num_fds() <= before

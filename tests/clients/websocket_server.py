@@ -16,8 +16,25 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+AGE_S = 0.25
+"""What a message of `/mangled` claims to be old when it is sent."""
 
-async def behave(connection: ServerConnection) -> None:
+
+async def mangle(connection: ServerConnection) -> None:
+    """Of 1 to 100 lose 10, 11 and 50, send 20 and 30 twice, and 40 after 42; the order on the wire is the list's."""
+    numbers = [number for number in range(1, 101) if number not in {10, 11, 40, 50}]
+    for number in (20, 30):
+        numbers.insert(numbers.index(number) + 1, number)
+    numbers.insert(numbers.index(42) + 1, 40)
+    await connection.recv()
+    await connection.send(json.dumps({"type": "subscribed", "sequence": 0, "timestamp": time.time() - AGE_S}))
+    for number in numbers:
+        await asyncio.sleep(0.01)
+        await connection.send(json.dumps({"type": "news", "sequence": number, "timestamp": time.time() - AGE_S}))
+    await connection.wait_closed()
+
+
+async def behave(connection: ServerConnection) -> None:  # noqa: PLR0912 - a branch for each path
     assert connection.request is not None
     parts = urlsplit(connection.request.path)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -31,6 +48,16 @@ async def behave(connection: ServerConnection) -> None:
         for number in range(int(query["count"])):
             await asyncio.sleep(begun + number * float(query["gap"]) - time.monotonic())
             await connection.send(json.dumps({"sequence": number, "sent": time.monotonic()}))
+        await connection.wait_closed()
+    elif parts.path == "/mangled":
+        await mangle(connection)
+    elif parts.path == "/late-echo":
+        async for message in connection:
+            await asyncio.sleep(0.1)
+            await connection.send(message)
+    elif parts.path == "/types":
+        for number in range(150):
+            await connection.send(json.dumps({"type": f"{number} {'x' * 500}", "sequence": number}))
         await connection.wait_closed()
     elif parts.path == "/fragments":
         await connection.send([f"part {number};" for number in range(5)])

@@ -1,6 +1,7 @@
 """Generated evaluation runs: the documented proportions, believable values, the same ones for the same seed."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data import tables
 from data.generators import FAILURES, MODELS, TEMPLATES, evaluation_runs
 
 ROOT = Path(__file__).parents[2]
@@ -85,3 +87,21 @@ def test_the_modules_load_quickly_and_without_faker() -> None:
 def test_runs_can_be_sent_as_json(n: int) -> None:
     runs = evaluation_runs(1, n)
     assert json.loads(json.dumps(runs)) == runs
+
+
+def test_rows_of_tables_refer_to_templates_that_exist() -> None:
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        for statement in tables.create("sqlite"):
+            connection.execute(statement)
+        connection.executemany(tables.INSERT_TEMPLATE, tables.templates())
+        columns = ", ".join(rows := next(tables.run_rows(5, 1)))
+        places = ", ".join(f":{name}" for name in rows)
+        insert = f"INSERT INTO proofload_runs ({columns}) VALUES ({places})"
+        connection.executemany(insert, tables.run_rows(5, 1000))
+        joined = "SELECT COUNT(*), SUM(t.name = r.template_name) FROM proofload_runs r JOIN proofload_templates t"
+        assert connection.execute(f"{joined} ON t.id = r.template_id").fetchone() == (1000, 1000)
+        statuses = dict(connection.execute("SELECT status, COUNT(*) FROM proofload_runs GROUP BY status"))
+        assert statuses == {"completed": 700, "failed": 150, "running": 100, "pending": 50}
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(insert, rows | {"template_id": 999})

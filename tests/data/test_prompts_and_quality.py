@@ -89,7 +89,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_prompt_needs_no_expectation(tmp_path: Path) -> None:
-    assert read_text(tmp_path, [{"id": "a", "text": "b"}]) == (Prompt("a", "b", None),)
+    assert read_text(tmp_path, [{"id": "a", "text": "b"}]) == (Prompt.of("a", "b"),)
 
 
 def test_the_baseline_holds_the_documented_figures() -> None:

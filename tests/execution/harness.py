@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import yaml
 
@@ -18,7 +20,7 @@ from samples.segments import SAMPLE_SCHEMA, read_table, sample_files
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
-LIMIT_S = 120
+LIMIT_S = 100
 LOCUST = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py")]
 
 
@@ -119,3 +121,52 @@ def serving(*options: str, **popen: Any) -> Iterator[str]:
         finally:
             process.stdin.close()
             process.wait(10)
+
+
+@contextmanager
+def pushing() -> Iterator[str]:
+    """Start the WebSocket server of the clients' tests, and yield its URL."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.clients.websocket_server"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
+        finally:
+            process.stdin.close()
+            process.wait(10)
+
+
+def locust_of(pid: int) -> psutil.Process:
+    """Return the Locust process that certify.py starts, as soon as there is one."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children():
+            if "locust" in child.cmdline():
+                return child
+        time.sleep(0.05)
+    raise TimeoutError("certify.py did not start Locust")
+
+
+def wait_for_load(runs: Path) -> Path:
+    """Return the run folder as soon as there are samples in it."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for file in runs.glob("*/samples-*.arrow"):
+            if file.stat().st_size > 0:
+                return file.parent
+        time.sleep(0.05)
+    raise TimeoutError("no samples were written")
+
+
+def report_by_hand(runs: Path) -> Finished:
+    """Make the report as a person would after a crash."""
+    folder = next(iter(runs.iterdir()))
+    done = subprocess.run(
+        [sys.executable, "-m", "reports", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return Finished(done.returncode, done.stdout, done.stderr, folder)

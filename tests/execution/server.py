@@ -3,6 +3,9 @@
 It answers every request with an empty list, logs the moment at which each request arrived, and can stall: from
 `--stall-at` seconds after the first request of the load on, nothing is answered for `--stall-for` seconds. The load
 is what comes after the questions that a run asks beforehand: /health, and the long list of a warm-up.
+
+`/status/404` is answered with that status, `/wait/0.2` after so many seconds, `/gone` by closing the connection,
+`/to/URL` with a redirect to the URL.
 """
 
 import argparse
@@ -16,7 +19,7 @@ from pathlib import Path
 import httptools
 
 _BODY = b'{"items": []}'
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
+_ANSWER = b"HTTP/1.1 %d Any\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
@@ -37,17 +40,33 @@ class Connection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         beforehand = url.startswith(b"/health") or b"limit=100" in url
         (self._server.beforehand if beforehand else self._server.arrivals).append(self._now)
+        self._path, self._authorization = url.decode(), ""
+        self._beforehand = beforehand
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"authorization":
+            self._authorization = value.decode()
 
     def on_message_complete(self) -> None:
-        wait = self._server.wait()
+        if not self._beforehand:
+            method = self._parser.get_method().decode()
+            self._server.requests.append((method, self._path, self._authorization))
+        kind, _, argument = self._path.strip("/").partition("/")
+        wait = float(argument) if kind == "wait" else self._server.wait()
+        status = int(argument) if kind == "status" else 302 if kind == "to" else 200
+        header = b"Location: %s\r\n" % argument.encode() if kind == "to" else b""
+        if kind == "gone":
+            self._transport.close()
+            return
+        answer = _ANSWER % (status, header, len(_BODY)) + _BODY
         if wait > 0:
-            asyncio.get_running_loop().call_later(wait, self._answer)
+            asyncio.get_running_loop().call_later(wait, self._answer, answer)
         else:
-            self._answer()
+            self._answer(answer)
 
-    def _answer(self) -> None:
+    def _answer(self, answer: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(_ANSWER)
+            self._transport.write(answer)
 
 
 class Server:
@@ -57,6 +76,7 @@ class Server:
         self.delay, self.stall_at, self.stall_for = delay, stall_at, stall_for
         self.arrivals: list[float] = []
         self.beforehand: list[float] = []
+        self.requests: list[tuple[str, str, str]] = []
 
     def wait(self) -> float:
         """Return how many seconds an answer is held back."""
@@ -75,7 +95,7 @@ async def serve(options: argparse.Namespace) -> None:
     threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(end.set)), daemon=True).start()
     await end.wait()
     if options.log:
-        log = {"load": server.arrivals, "beforehand": server.beforehand}
+        log = {"load": server.arrivals, "beforehand": server.beforehand, "requests": server.requests}
         options.log.write_text(json.dumps(log), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from plans.run import Ending
-from tests.execution.harness import ENVIRONMENT, LOCUST, ROOT, certify, plan_file, serving
+from tests.execution.harness import ENVIRONMENT, LOCUST, ROOT, certify, plan_file, pushing, serving
 
 MIXED = {
     "mix": {
@@ -146,6 +146,7 @@ def test_many_plans_end_with_the_worst_exit_code(tmp_path: Path) -> None:
     assert "FAIL" in run.out.splitlines()[-1]
 
 
+@pytest.mark.alone
 def test_a_closed_phase_holds_its_users_and_their_think_time(tmp_path: Path) -> None:
     phases = [{"name": "closed", "users": 6, "think": "100ms", "duration": "4s"}]
     with serving("--delay", "0.1") as host:
@@ -186,6 +187,7 @@ def test_a_stall_of_the_server_is_in_the_latency_of_every_arrival_that_was_due_i
     assert sum(row["sent_s"] - row["due_s"] < 0.2 for row in in_stall) > 240
 
 
+@pytest.mark.alone
 def test_poisson_arrivals_are_poisson_as_the_server_sees_them(tmp_path: Path) -> None:
     # 25/s: the machine's own jitter of a millisecond is small beside the mean gap of 40 ms.
     log = tmp_path / "arrivals"
@@ -209,13 +211,38 @@ def test_poisson_arrivals_are_poisson_as_the_server_sees_them(tmp_path: Path) ->
 
 def test_preconditions_are_checked_before_the_load_and_a_failed_one_is_named(tmp_path: Path) -> None:
     good = certify(plan_file(tmp_path))
-    assert {p.name for p in good.record.preconditions} == {"service healthy", "machine at rest", "monitors collecting"}
-    assert all(p.held for p in good.record.preconditions if p.name != "machine at rest")
+    found = {p.name: p for p in good.record.preconditions}
+    assert set(found) == {"service healthy", "machine at rest", "monitors collecting", "target at rest"}
+    assert all(p.held for p in found.values() if p.name != "machine at rest"), found
+    assert "0 requests running, 0 waiting" in found["target at rest"].found
     with serving() as host:
         port = host.rsplit(":", 1)[1]
     dead = certify(plan_file(tmp_path, baseline="no/such.json"), f"--host=http://127.0.0.1:{port}")
     assert any("service healthy" in note and "refused" in note for note in dead.verdict["notes"])
     assert any("baseline known" in note and "no/such.json" in note for note in dead.verdict["notes"])
+    assert any("target at rest: no reading of the target" in note for note in dead.verdict["notes"])
+
+
+def test_the_servers_own_figures_and_a_reading_before_the_load_are_judged(tmp_path: Path) -> None:
+    """32 requests at a time fit into the embedded platform's batch; 96 users keep the others in its queue."""
+    run = certify(
+        plan_file(
+            tmp_path,
+            mix={"ChatUser": {"max_tokens": 32}},
+            phases=[{"name": "only", "users": 96, "duration": "6s"}],
+            criteria=[
+                {"id": "queue", "metric": "queue_length_max", "at_least": 4},
+                {"id": "same", "metric": "in_flight_difference", "below": 16},
+                {"id": "rest", "metric": "memory_over_rest_bytes", "below": "1 GB"},
+                {"id": "cpu", "metric": "cpu_cores_over_rest", "above": 0},
+            ],
+        )
+    )
+    assert run.code == 0, run.out
+    page = (run.folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Server: requests running and waiting" in page
+    assert "known to the server" in page
+    assert not [note for note in run.verdict["notes"] if "LLM requests in flight" in note]
 
 
 def test_the_figures_of_a_phase_are_kept_under_the_name_that_the_plan_gives_it(tmp_path: Path) -> None:
@@ -227,3 +254,19 @@ def test_the_figures_of_a_phase_are_kept_under_the_name_that_the_plan_gives_it(t
     assert kept["metrics"]["offered_rps"]["value"] == 10
     of_phase = run.verdict["phases"][0]["metrics"]["latency_p95_ms"]["value"]
     assert kept["metrics"]["latency_p95_ms"]["value"] == of_phase
+
+
+def test_a_server_that_invents_types_of_messages_gets_a_bounded_number_of_names(tmp_path: Path) -> None:
+    mix = {"WebSocketUser": {"connections": 2, "path": "/types"}}
+    with pushing() as host:
+        run = certify(
+            plan_file(tmp_path, mix=mix, phases=[{"name": "only", "users": 1, "duration": "3s"}], criteria=[]),
+            f"--host={host}",
+        )
+
+    messages = [row for row in run.samples if row["message_type"] is not None]
+    assert len(messages) == 300, run.out + run.err
+    names = {row["name"] for row in messages}
+    assert len(names) == 101
+    assert max(map(len, names)) == 80
+    assert sum(row["name"] == "one of very many types" for row in messages) == 100

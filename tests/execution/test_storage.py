@@ -23,7 +23,7 @@ class Run:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.recorder = folder, Recorder("0", lambda: 0.0)
         self.process = ProcessRecord(worker="0", pid=1)
-        self.storage = Storage(folder, self.recorder, self.process)
+        self.storage = Storage(folder, self.recorder, self.process, lambda samples, now: None)
         self.refusing: set[str] = set()
         self.slow: set[str] = set()
         append = SegmentWriter.append

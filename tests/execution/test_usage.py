@@ -24,6 +24,7 @@ from tests.execution.harness import ENVIRONMENT, LOCUST, certify, plan_file, ser
         (["--host=http://user:pw@127.0.0.1"], "must not hold credentials"),
         (["--allow-host=*.example.com", "--host=http://example.org"], "is not allowed"),
         (["--runs=/proc/no-such/place"], "--runs must be a folder that can be made"),
+        (["--rate=900000", "--time-scale=100"], "phases must make at most 50,000,000 arrivals in all, got 270,000,000"),
         (["--speed=9"], "unrecognized arguments: --speed=9"),
     ],
 )
@@ -34,6 +35,24 @@ def test_a_bad_option_is_refused(tmp_path: Path, options: list[str], words: str)
     assert words in run.err
     assert "Traceback" not in run.err
     assert not list((tmp_path / "runs").glob("*/run.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("no-such-file.pem", None, "target.connections.tls.ca must be a file that can be read, got"),
+        ("empty.pem", "nothing", "target.connections.tls must be certificates and a key without password in PEM form"),
+    ],
+)
+def test_files_of_tls_are_read_before_the_load(tmp_path: Path, name: str, text: str | None, words: str) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    tls = {"ca": str(tmp_path / name)}
+    run = certify(plan_file(tmp_path, target={"host": "embedded", "connections": {"tls": tls}}))
+
+    assert run.code == 2, run.out
+    assert words in run.err
+    assert "Traceback" not in run.err
 
 
 def test_a_token_that_would_break_the_headers_is_refused_and_not_shown(
@@ -58,7 +77,7 @@ def test_a_bad_plan_among_good_ones_keeps_all_of_them_from_starting(tmp_path: Pa
     assert run.code == 2
     assert "bad.yaml: phases[0].rate must be" in run.err
     assert "-5" in run.err
-    assert json.loads(log.read_text()) == {"load": [], "beforehand": []}, "a request was sent"
+    assert json.loads(log.read_text()) == {"load": [], "beforehand": [], "requests": []}, "a request was sent"
 
 
 def plain_locust(tmp_path: Path, *options: str) -> "subprocess.CompletedProcess[str]":
@@ -85,3 +104,17 @@ def test_a_plan_that_leaves_out_a_user_class_of_its_mix_is_refused(tmp_path: Pat
     done = plain_locust(tmp_path, "ChatUser")
     assert done.returncode == 2, done.stderr
     assert "must include EvaluationRunUser" in done.stderr
+
+
+def test_tags_choose_among_the_plans_of_a_folder(tmp_path: Path) -> None:
+    phases = [{"name": "only", "rate": 5, "duration": "1s"}]
+    for name, tags in (("a", ["quick", "api"]), ("b", ["quick", "slow"]), ("c", [])):
+        (tmp_path / "plans" / name).mkdir(parents=True)
+        plan_file(tmp_path / "plans" / name, id=name.upper(), tags=tags, phases=phases)
+    run = certify(tmp_path / "plans", "--tags=quick, other", "--exclude-tags=slow")
+    none = certify(tmp_path / "plans", "--tags=slow", "--exclude-tags=quick")
+
+    assert run.code == 0, run.out + run.err
+    assert [folder.name.rpartition("-")[2] for folder in run.folder.parent.iterdir()] == ["A"]
+    assert none.code == 2
+    assert "--tags must leave a plan; the plans' tags are: api, quick, slow" in none.err

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from plans.run import RunRecord
+from reports.analysis import Verdict
 from tests.execution.harness import ENVIRONMENT, ROOT, plan_file
 from tests.reports.browser import BINARY, MISSING, Browser
 
@@ -60,7 +61,8 @@ def url(plan: Path, runs: Path) -> Iterator[str]:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=30)
     assert "Traceback" not in out, out
-    assert process.returncode == 0, out
+    verdicts = [json.loads((folder / "report" / "verdict.json").read_text()) for folder in _finished(runs, 1)]
+    assert process.returncode == (Verdict(verdicts[-1]["verdict"]).exit_code if verdicts else 0), out
 
 
 def _status(url: str) -> int:
@@ -71,6 +73,11 @@ def _status(url: str) -> int:
         return error.code
     except OSError:
         return 0
+
+
+def _page(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return str(response.read().decode())
 
 
 def _wait_until(condition: Any, seconds: float) -> None:
@@ -131,6 +138,9 @@ def test_two_runs_in_one_process_have_a_folder_each_and_the_form_decides(url: st
         again = _post(url + "/swarm", **form)
         assert (again["success"], "under way" in again["message"]) == (False, True)
         _wait_until(lambda wanted=count: _finished(runs, wanted), 40)
+        # The counters are those of the last run alone, and its verdict is there when it is over.
+        assert "proofload_arrivals_answered_total 45.0" in _page(url + "/metrics")
+        _wait_until(lambda: 'proofload_last_verdict{verdict="PASS"} 1.0' in _page(url + "/metrics"), 20)
     records = [RunRecord.read(folder) for folder in _finished(runs, 2)]
 
     assert [record.seed for record in records] == [7, 8]
@@ -146,6 +156,7 @@ def test_the_stop_button_ends_a_run_that_says_so(url: str, tmp_path: Path, runs:
     _post(url + "/swarm", plan=str(long), rate="0", time_scale="1", seed="1", host="")
     _wait_until(lambda: any(file.stat().st_size for file in runs.glob("*/samples-0.arrow")), 20)
     _post(url + "/stop")
+    _wait_until(lambda: _finished(runs, 1), 30)
     (folder,) = _finished(runs, 1)
 
     verdict = json.loads((folder / "report" / "verdict.json").read_text())
@@ -174,3 +185,27 @@ def test_a_bad_form_is_refused_with_words_and_starts_nothing(
     assert answer["success"] is False
     assert words in answer["message"]
     assert list(runs.iterdir()) == []
+
+
+def test_users_of_a_locustfile_are_brought_in_by_the_form_and_go_with_their_plan(
+    url: str, plan: Path, tmp_path: Path, runs: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "users.py").write_text(
+        "from locust import HttpUser\nclass Shopper(HttpUser): tasks = []\n", encoding="utf-8"
+    )
+    form = {"rate": "0", "time_scale": "1", "seed": "1", "host": ""}
+    broken = plan_file(own, mix={"Shopper": {"file": "users.py"}})
+    refused = _post(url + "/swarm", plan=str(broken), **form)
+    assert (refused["success"], "Shopper must have a task" in refused["message"]) == (False, True)
+
+    mix = {"Plain": {"file": str(ROOT / "tests" / "execution" / "my_users.py")}}
+    brought = plan_file(own, mix=mix, phases=[{"name": "only", "rate": 20, "duration": "1s"}])
+    for count, chosen in enumerate((brought, plan, brought), 1):
+        _wait_until(lambda asked=chosen: _post(url + "/swarm", plan=str(asked), **form)["success"], 20)
+        _wait_until(lambda wanted=count: _finished(runs, wanted), 40)
+    counts = [RunRecord.read(folder).phases[0].scheduled for folder in _finished(runs, 3)]
+
+    assert counts == [{"Plain": 20}, {"EvaluationRunUser": 60}, {"Plain": 20}]
+    assert [RunRecord.read(folder).processes[0].written for folder in _finished(runs, 3)] == [20, 60, 20]

@@ -1,6 +1,7 @@
 """Pacing, batches, a disk that refuses, and the sums over a process tree, with injected clocks."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -99,7 +100,7 @@ def test_readings_that_the_disk_refuses_are_kept_for_the_next_time(
 
 
 def test_what_the_machine_does_not_tell_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> object:
+    def refuse(*_: object, **__: object) -> object:
         raise OSError("not here")
 
     for name in ("virtual_memory", "getloadavg", "disk_io_counters"):
@@ -109,7 +110,29 @@ def test_what_the_machine_does_not_tell_is_absent(monkeypatch: pytest.MonkeyPatc
     probe = HostProbe(clock)
     assert probe.read() == {}
     clock.now = 1
-    assert set(probe.read()) <= {"cpu_cores", "cpu_share"}
+    assert set(probe.read()) <= {"cpu_cores", "cpu_share", "iowait_share"}
+
+
+def test_the_busiest_disk_and_the_wait_for_it_are_shares_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = iter([{"sda": 1000, "sdb": 0}, {"sda": 1500, "sdb": 1200}, {"sda": 100, "sdb": 1200}])
+    waited = iter([10.0, 11.0, 11.0])
+
+    def disks(*, perdisk: bool = False) -> object:
+        return {name: SimpleNamespace(busy_time=value) for name, value in next(busy).items()} if perdisk else None
+
+    def cpu() -> object:
+        return SimpleNamespace(_asdict=lambda: {"user": 5.0, "idle": clock.now - 5, "iowait": next(waited)})
+
+    clock = Clock(10)
+    monkeypatch.setattr(psutil, "disk_io_counters", disks)
+    monkeypatch.setattr(psutil, "cpu_times", cpu)
+    probe = HostProbe(clock)
+    found = []
+    for clock.now in (10, 12, 14):
+        values = probe.read()
+        found.append((values.get("disk_busy_share"), values.get("iowait_share")))
+    # A counter that fell was reset; the others still count.
+    assert found == [(None, None), (0.6, pytest.approx(1 / 3)), (0.0, 0.0)]
 
 
 def test_counters_that_fall_give_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,17 @@ TABLE = [
     (GOOD.replace("{share: 1.0}", "{share: 0}"), "x.yaml: mix.ChatUser.share must be > 0, got 0"),
     (GOOD.replace("{share: 1.0}", "{streaming: 1.5}"), "x.yaml: mix.ChatUser.streaming must be <= 1, got 1.5"),
     (
+        GOOD.replace("{share: 1.0}", "{extra: {stream: true}}"),
+        "x.yaml: mix.ChatUser.extra.stream is written by the scenario and must not be given",
+    ),
+    (GOOD + "target: {headers: {Host: a}}\n", "x.yaml: target.headers.Host is written by the client and must not"),
+    (GOOD + "target: {headers: {A b: c}}\n", "x.yaml: target.headers must have names of letters, digits and dashes"),
+    (GOOD + 'target: {headers: {X-Key: "a\\nb"}}\n', "x.yaml: target.headers.X-Key must be printable ASCII text"),
+    (
+        GOOD + "target: {headers: {authorization: a}, api_key_env: KEY}\n",
+        "x.yaml: target.headers.Authorization must not be given beside api_key_env",
+    ),
+    (
         GOOD.replace("{share: 1.0}", "{path: v1/chat}"),
         "x.yaml: mix.ChatUser.path must be a path that begins with / and holds no spaces, got",
     ),
@@ -303,3 +314,10 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
         lines = broken(tmp_path, GOOD + f"target: {{host: '{host}'}}\n")
         assert "hunter2" not in str(lines)
         assert re.search("must not hold credentials", lines[0])
+
+
+def test_the_value_of_a_header_is_in_no_message(tmp_path: Path) -> None:
+    for value in ('"sec\\nret-7"', "[secret-7]", "{a: secret-7}"):
+        (problem,) = broken(tmp_path, GOOD + f"target: {{headers: {{X-Key: {value}}}}}\n")
+        assert "X-Key" in problem
+        assert "ret-7" not in problem

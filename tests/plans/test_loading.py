@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from plans import Plan, PlanError, load
 from plans.__main__ import FOLDER, plan_files
 from plans.loading import merge
-from plans.schema import Process
+from plans.target import Process
 from tests.plans.test_broken_plans import GOOD
 
 SHIPPED = plan_files(FOLDER)
@@ -81,8 +81,12 @@ def test_the_mixtral_case_has_the_numbers_of_its_document() -> None:
         ("HXP-4", None, "memory_leak", "is", False),
         ("HXP-4", "sustained", "stable_utilisation", "is", True),
         ("HXP-5", "quality", "quality_mean", ">=", 0.8),
+        ("HXP-5", "quality", "quality_stability", ">", 0.9),
+        ("HXP-5", "quality", "consistency_score", ">", 0.85),
+        ("HXP-6", None, "performance_score", ">=", 0.95),
     }
     assert plan.target.prometheus is None
+    assert list(plan.dependencies.services()) == []
 
 
 def test_the_mixtral_case_takes_its_host_from_the_environment() -> None:

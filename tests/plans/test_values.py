@@ -12,16 +12,18 @@ from pydantic import ValidationError
 import plans.durations
 import plans.hosts
 import plans.loading
+import plans.quantities
 from plans import Plan, RunRecord, load
 from plans.__main__ import FOLDER, plan_files
 from plans.durations import format_duration, parse_duration
 from plans.hosts import host_problem
 from plans.run import RUN_FILE, Ending, PhaseRecord, ProcessRecord, derive_seed, scaled
-from plans.schema import Severity, Target, loopback
+from plans.schema import Criterion, Severity, loopback
+from plans.target import Target
 
 
 def test_examples_in_the_docstrings_hold() -> None:
-    for module in (plans.durations, plans.hosts, plans.loading):
+    for module in (plans.durations, plans.hosts, plans.loading, plans.quantities):
         assert doctest.testmod(module).failed == 0
 
 
@@ -281,3 +283,80 @@ def test_seeds_differ_by_name_and_stripe_and_stay_the_same() -> None:
     assert derive_seed(1, "arrivals") == derive_seed(1, "arrivals", 0) == 14002474757189494280
     seeds = {derive_seed(seed, name, stripe) for seed in (1, 2) for name in ("a", "b") for stripe in range(3)}
     assert len(seeds) == 12
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "value"),
+    [
+        ("memory_max_bytes", "90 GB", 90e9),
+        ("memory_max_bytes", "512MiB", 512 * 1024**2),
+        ("memory_max_bytes", "1.5 kB", 1500),
+        ("memory_max_bytes", 90, 90),
+        ("memory_max_bytes", "90", 90),
+        ("cpu_cores_max", "8 cores", 8),
+        ("cpu_cores_max", "1 core", 1),
+    ],
+)
+def test_limits_in_bytes_and_cores_may_carry_their_unit(metric: str, text: str, value: float) -> None:
+    assert Criterion.model_validate({"metric": metric, "at_most": text}).limit == value
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "allowed"),
+    [
+        ("memory_max_bytes", "90 gb", "must be a number, or one in B, kB, MB, GB, TB, KiB, MiB, GiB, TiB"),
+        ("cpu_cores_max", "8 GB", "must be a number, or one in cores, core"),
+        ("latency_p95_ms", "2 s", "must be a number without a unit"),
+        ("memory_max_bytes", "much", "valid number"),
+    ],
+)
+def test_a_unit_that_does_not_fit_is_refused(metric: str, text: str, allowed: str) -> None:
+    with pytest.raises(ValidationError, match=allowed):
+        Criterion.model_validate({"metric": metric, "at_most": text})
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        (
+            {"prometheus": "http://metrics.example.com/metrics"},
+            r"\.prometheus is not allowed: add 'metrics.example.com'",
+        ),
+        ({"prometheus": "metrics"}, r"\.prometheus must be a URL such as .* or a path such as /metrics"),
+        ({"prometheus": "http://me:s3cret@127.0.0.1/metrics"}, r"\.prometheus must not hold credentials"),
+        ({"resources": {"preset": "process"}}, r"\.prometheus is missing: the URL of the Prometheus server"),
+        ({"resources": {"preset": "page"}}, r"\.prometheus is missing: resources with preset page"),
+        ({"resources": {"prometheus": "http://p:9090"}}, "must have exactly one of preset, queries"),
+        (
+            {"resources": {"prometheus": "http://p:9090", "preset": "process", "queries": {"cpu_cores": "1"}}},
+            "must have exactly one of preset, queries",
+        ),
+        ({"resources": {"prometheus": "http://p:9090", "queries": {}}}, "must have memory_bytes, cpu_cores or both"),
+        (
+            {"resources": {"prometheus": "http://8.8.8.8", "preset": "process"}},
+            r"\.resources\.prometheus is not allowed",
+        ),
+        (
+            {"resources": {"prometheus": "http://p", "queries": {"cpu_cores": "1"}, "selector": "a"}},
+            r"\.selector belongs to the presets",
+        ),
+    ],
+)
+def test_a_source_of_readings_that_cannot_be_is_refused(target: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem) as caught:
+        Target.model_validate(target)
+    assert "s3cret" not in str(caught.value.errors()[0]["msg"])
+
+
+def test_a_source_of_readings_may_be_where_load_may_go() -> None:
+    target = Target.model_validate({"prometheus": "http://llm.example.com/metrics", "allow": ["*.example.com"]})
+    assert target.prometheus == "http://llm.example.com/metrics"
+    assert Target.model_validate({"prometheus": "/metrics"}).prometheus == "/metrics"
+
+
+def test_a_record_with_headers_can_be_read_again() -> None:
+    target = Target.model_validate({"headers": {"X-Api-Key": "s3cret"}})
+    text = target.model_dump_json()
+    assert "s3cret" not in text
+    assert list(Target.model_validate_json(text).headers) == ["X-Api-Key"]
+    assert target.with_host("http://127.0.0.1:1").headers["X-Api-Key"].get_secret_value() == "s3cret"

@@ -132,6 +132,20 @@ def test_one_late_start_of_a_few_is_no_99th_percentile(tmp_path: Path) -> None:
     assert check(tmp_path, RunBuilder(phases=phases).samples(samples), "start lag").passed
 
 
+@pytest.mark.parametrize(("late", "passed"), [(1, True), (2, False)])
+def test_a_short_run_is_judged_by_its_second_latest_start(tmp_path: Path, late: int, passed: bool) -> None:
+    samples = [*steady(10, 0, 5), *(request(5 + n / 10, 1.0, lag_s=0.5) for n in range(late))]
+    plan = {"phases": [{"name": "sustained", "rate": 10, "duration": 6}]}
+
+    assert check(tmp_path, RunBuilder(plan).samples(samples), "start lag").passed is passed
+
+
+def test_of_a_single_start_there_is_no_other_to_judge_by(tmp_path: Path) -> None:
+    plan = {"phases": [{"name": "sustained", "rate": 1, "duration": 1}]}
+
+    assert not check(tmp_path, RunBuilder(plan).samples([request(0.5, 1.0, lag_s=0.5)]), "start lag").passed
+
+
 def test_a_busy_event_loop_is_found_in_any_process(tmp_path: Path) -> None:
     def loop(bad: int) -> RunBuilder:
         readings = generator("loop_late_ms", [150.0] * bad + [10.0] * 20, worker="1")

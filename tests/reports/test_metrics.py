@@ -332,6 +332,34 @@ def test_delivery_counts_distinct_numbers_after_the_acknowledged_base_per_connec
     assert found.samples == 10
 
 
+def test_what_is_lost_between_two_phases_is_missing_in_the_later_one(tmp_path: Path) -> None:
+    phases = [{"name": "first", "rate": 10, "duration": 5}, {"name": "sustained", "rate": 10, "duration": 5}]
+    samples = [
+        message(0.0, 0, "subscribed"),
+        *(message(n, n, phase="first") for n in (1, 2, 3, 4)),
+        # 5 and 6 were lost around the border; 4 comes once more, and 9 after 10
+        *(message(5 + n / 2, s, phase="sustained") for n, s in enumerate((7, 4, 8, 10, 9))),
+    ]
+    samples[0].phase = "first"
+    analysis = RunBuilder(phases=phases).samples(samples).analyze(tmp_path)
+
+    counts = ("ws_missing", "ws_gaps", "ws_duplicates", "ws_reordered")
+    assert of(analysis, "delivery_rate", "first").value == 1
+    assert [of(analysis, name, "first").value for name in counts] == [0, 0, 0, 0]
+    assert of(analysis, "delivery_rate").value == pytest.approx(4 / 6)
+    assert [of(analysis, name).value for name in counts] == [2, 1, 1, 1]
+    assert of(analysis, "delivery_rate", None).value == pytest.approx(8 / 10)
+    assert [of(analysis, name, None).value for name in counts] == [2, 1, 1, 1]
+
+
+def test_a_single_type_of_message_has_no_delivery_of_its_own(tmp_path: Path) -> None:
+    analysis = RunBuilder().samples([message(1, 1), message(2, 2, "other")]).analyze(tmp_path)
+
+    group = next(group for group in analysis.requests if group.name == "other")
+    assert group.metrics["delivery_rate"].value is None
+    assert "not over one name" in (group.metrics["delivery_rate"].why or "")
+
+
 def test_delivery_is_unknown_when_a_held_connection_fell_silent(tmp_path: Path) -> None:
     phases = [{"name": "sustained", "rate": 10, "duration": 30}]
     heard = [message(0.0, 0, "subscribed"), *(message(n / 2, n, "progress") for n in range(1, 20))]

@@ -131,6 +131,17 @@ def test_an_analysis_with_a_defect_is_invalid_and_shows_no_traceback(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_report_with_a_defect_is_invalid_too(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("reports.__main__.print_verdict", broken)
+    assert command.main([str(run)]) == 3
+    assert "could not be reported: ZeroDivisionError" in capsys.readouterr().err
+
+
 def test_a_report_can_be_made_again(run: Path) -> None:
     assert command.main([str(run), "--quiet"]) == 0
     first = (run / "report" / "verdict.json").read_bytes()

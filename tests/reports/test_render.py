@@ -13,7 +13,7 @@ from plans.metrics import METRICS
 from reports import figures
 from reports.analysis import Analysis, Measured, State, Verdict
 from reports.charts import charts
-from reports.render import render
+from reports.render import plan_yaml, render
 from tests.reports.analyses import analysis, empty, errors
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "line"}
@@ -255,3 +255,11 @@ def test_four_hours_in_seconds_stay_under_three_megabytes() -> None:
 def test_the_licence_of_the_charts_is_kept() -> None:
     text = html.unescape(render(analysis()))
     assert "uPlot 1.6.32, © 2022 Leon Sorokin, MIT License" in text
+
+
+def test_the_plan_stands_in_the_page_to_its_last_line() -> None:
+    text = plan_yaml(analysis().run)
+    assert len(text) > 2000
+    assert html.escape(text.rstrip(), quote=True) in render(analysis()).replace("&#34;", "&quot;").replace(
+        "&#39;", "&#x27;"
+    )

@@ -132,6 +132,28 @@ def test_every_limit_held_is_a_pass_with_one_sentence(tmp_path: Path) -> None:
     assert analysis.reasons == ["all 2 criteria hold over 300 samples"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ([limit(below=500)], True),
+        ([limit(below=500), limit("success_rate", at_least=0.5, severity="warn")], True),
+        ([limit(below=500), limit("success_rate", at_least=0.5)], False),
+        ([limit("error_rate", at_most=0.5)], False),
+        ([limit("adj_p50_ms", below=500)], False),
+    ],
+)
+def test_a_pass_of_a_plan_that_judges_no_failures_says_so(
+    tmp_path: Path, limits: list[dict[str, Any]], told: bool
+) -> None:
+    samples = [*steady(9, 0, 30), *(failed(t, Outcome.HTTP_ERROR, status=500) for t in range(30))]
+    analysis = RunBuilder(criteria=limits).samples(samples).analyze(tmp_path)
+
+    assert analysis.verdict is Verdict.PASS
+    words = "no criterion judges failures: 30 of 300 requests failed"
+    assert (words in analysis.reasons[0]) is told
+    assert any(words in note.lower() for note in analysis.notes) is told
+
+
 def test_a_broken_limit_is_a_fail_with_its_figures(tmp_path: Path) -> None:
     analysis = (
         RunBuilder(criteria=[limit(below=50), limit("success_rate", at_least=0.9)])

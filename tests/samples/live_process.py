@@ -18,9 +18,10 @@ def tallied(samples: list[Sample], moments: list[float]) -> list[dict[str, float
     tallies = LiveTallies()
     told, waiting = [], sorted(samples, key=lambda sample: sample.done_s)
     for moment in moments:
-        while waiting and waiting[0].done_s <= moment:
-            tallies(waiting.pop(0))
-        told.append(asdict(tallies.snapshot(moment)))
+        batch = [sample for sample in waiting if sample.done_s <= moment]
+        waiting = waiting[len(batch) :]
+        tallies.take(batch, moment)
+        told.append(asdict(tallies.snapshot()))
     return told
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from samples.sample import LatencySource, Outcome, Protocol, Sample, TokenSource
+from samples.sample import Defect, LatencySource, Outcome, Protocol, Sample, TokenSource
 
 
 def bare(due: float = 1.0, **more: object) -> Sample:
@@ -41,6 +41,8 @@ def full() -> Sample:
         events=3,
         icl_us=[20_000, 0, 2**31 - 1],
         quality=0.75,
+        similarity=0.5,
+        defect=Defect.LOOPING,
         prompt_id="simple-1",
         finish_reason="stop",
         message_type="run_update",
@@ -49,4 +51,9 @@ def full() -> Sample:
         latency_source=LatencySource.SHARED_CLOCK,
         pool_wait_ms=0.5,
         rows=100,
+        dns_ms=0.25,
+        tls_ms=0.5,
+        retried=True,
+        wanted_prompt_tokens=11,
+        wanted_output_tokens=64,
     )

@@ -147,6 +147,29 @@ def test_listeners_hear_every_sample_once_and_closed(recorder: Recorder) -> None
     recorder.take()
 
 
+def test_what_a_server_says_is_kept_without_secrets_and_cut_only_then() -> None:
+    secret = "canary-7f3a-" + "s" * 40
+    careful = Recorder("0", lambda: 5.0, secrets=(secret,))
+    for length in range(200, 400):
+        for said in ("x" * length + secret, secret + "x" * length + secret):
+            with careful.measure(opened()):
+                raise Failure(Outcome.HTTP_ERROR, said)
+    errors = [str(sample.error) for sample in careful.take()]
+    assert [error for error in errors if "canar" in error] == []
+    assert max(map(len, errors)) == 300
+    assert errors[0] == "x" * 200 + "[secret]"
+
+
+def test_a_secret_that_comes_later_is_kept_out_too_until_it_is_let_go() -> None:
+    careful = Recorder("0", lambda: 5.0, secrets=("first",))
+    careful.hide("token")
+    careful.hide("token")
+    careful.reveal("token")
+    assert careful.clean("first token") == "[secret] [secret]"
+    careful.reveal("token")
+    assert careful.clean("first token") == "[secret] token"
+
+
 @pytest.mark.parametrize("leave", [lambda: None, lambda: 1 / 0])
 def test_a_listener_that_fails_costs_no_sample(recorder: Recorder, leave: Callable[[], object]) -> None:
     def failing(_: Sample) -> None:

@@ -207,3 +207,10 @@ def test_a_value_that_fits_no_column_costs_neither_the_sample_nor_the_batch(
     expected = plain(records)
     expected[1][field] = kept
     assert rows(path) == expected
+
+
+def test_what_an_older_run_did_not_have_yet_is_null(path: Path) -> None:
+    older = pa.schema([field for field in SAMPLE_SCHEMA if field.name not in {"dns_ms", "retried"}])
+    SegmentWriter(path, older).append([full()])
+    row = read_table([path], SAMPLE_SCHEMA).to_pylist()[0]
+    assert (row["dns_ms"], row["retried"], row["status"]) == (None, None, 503)

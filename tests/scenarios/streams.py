@@ -9,6 +9,7 @@ from typing import Any
 from tests.clients.servers import CHUNKED, LAST_CHUNK, Script, chunk
 
 Run = Callable[..., list[dict[str, Any]]]
+Load = Callable[..., dict[str, Any]]
 
 SSE = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n")
 

@@ -222,7 +222,7 @@ def test_a_user_killed_in_the_very_turn_of_its_hand_over_loses_nothing() -> None
     user = stage.add_users(1)[0]
     mine = stage.dispatcher
     user.kill(block=False)  # takes effect in the next turn of the loop, as the hand-over does, and before it
-    mine._offer(mine._begin(Arrival(0.0, "ChatUser", "open", 0)))
+    mine._offer(mine._classes["ChatUser"], Arrival(0.0, "ChatUser", "open", 0))
     assert mine.in_flight == 1
     gevent.sleep(0.01)
     assert user.dead
@@ -235,7 +235,8 @@ def test_a_user_killed_just_after_its_hand_over_has_the_arrival() -> None:
     # The user accounts for it in `on_stop`: see test_fidelity.
     stage = Stage(open_plan(1, 0.1))
     user = stage.add_users(1, 5)[0]
-    stage.dispatcher._offer(stage.dispatcher._begin(Arrival(0.0, "ChatUser", "open", 0)))
+    mine = stage.dispatcher
+    mine._offer(mine._classes["ChatUser"], Arrival(0.0, "ChatUser", "open", 0))
     user.kill(block=False)
     gevent.sleep(0.01)
     assert user.dead
@@ -281,6 +282,24 @@ def test_a_closed_phase_keeps_its_number_of_users_at_work() -> None:
     # Without think time, each user begins again at once.
     assert 6 * 0.8 / 0.05 * 0.6 < len(stage.taken) <= 6 * 0.8 / 0.05 + 6
     stage.assert_nothing_lost()
+
+
+def test_users_whose_tasks_wait_for_nothing_take_turns() -> None:
+    # Nothing in such a task, as with a server that refuses at once, ever gives the event loop its turn.
+    stage = Stage(plan(phase("closed", duration=0.3, users=3)))
+    begun = [0, 0, 0]
+
+    def hurry(number: int) -> None:
+        arrival: Arrival | None = None
+        while True:
+            arrival = stage.dispatcher.take("ChatUser", arrival)
+            begun[number] += 1
+
+    stage.users += [gevent.spawn(hurry, number) for number in range(3)]
+    gevent.sleep(0)
+    stage.run()
+    assert min(begun) > 100
+    assert max(begun) - min(begun) < 0.1 * max(begun)
 
 
 def test_the_number_of_users_at_work_follows_the_phase_up_and_down() -> None:

@@ -41,8 +41,12 @@ ENDINGS: dict[str, tuple[Script, Outcome, str]] = {
     "503": (answered({"detail": "loading"}, "503 Unavailable"), Outcome.HTTP_ERROR, 'HTTP 503: {"detail": "loading"}'),
     "401 in text": (answered(b"who are you?", "401 No", "text/plain"), Outcome.HTTP_ERROR, "HTTP 401: who are you?"),
     "a redirect": (answered(b"", "302 Found"), Outcome.BAD_CONTENT, "HTTP 302 where 200 was expected"),
-    "200 with an error": (answered({"error": {"message": "no"}}), Outcome.BAD_CONTENT, "not a chat completion"),
-    "200 with a page": (answered(b"<html>", kind="text/html"), Outcome.BAD_CONTENT, "not a chat completion"),
+    "200 with an error": (answered({"error": {"message": "no"}}), Outcome.BAD_CONTENT, "answered with an error: no"),
+    "200 with a page": (
+        answered(b"<html>", kind="text/html"),
+        Outcome.BAD_CONTENT,
+        "not an answer of the chat endpoint",
+    ),
     "no HTTP": (Script().send(b"SSH-2.0-x\r\n"), Outcome.BAD_CONTENT, "not a valid HTTP response"),
     "silent in the stream": (stream(*WORDS).at(3), Outcome.TIMEOUT, "no complete response within 0.4 s"),
     "silent from the start": (Script().at(3), Outcome.TIMEOUT, "no complete response within 0.4 s"),
@@ -76,7 +80,7 @@ def test_a_refused_connection_is_a_connect_error(run: Run) -> None:
 
 def test_a_user_goes_on_after_every_kind_of_failure(run: Run) -> None:
     for name in ("reset in mid-stream", "no HTTP", "silent from the start"):
-        samples = run(ENDINGS[name][0], count=3, timeout=0.2)
+        samples = run(ENDINGS[name][0], count=3, timeout=0.5)
         assert [sample["outcome"] for sample in samples] == [ENDINGS[name][1]] * 3
 
 

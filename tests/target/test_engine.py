@@ -8,6 +8,8 @@ import pytest
 
 from tests.target.process import CHAT, Answer, Target, chat_body, eventually, together
 
+pytestmark = pytest.mark.alone
+
 SLOW = ("--decode-per-seq-ms", "0", "--prefill-us-per-token", "0")
 
 

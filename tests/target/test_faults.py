@@ -13,6 +13,8 @@ import websocket
 
 from tests.target.process import CHAT, RUNS, Target, chat_body, events_of, eventually
 
+pytestmark = pytest.mark.alone
+
 LONG = "Explain how rivers form"
 
 

@@ -2,19 +2,17 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests import services
 from tests.target.process import CHAT, ROOT, RUNS, Target, chat_body, eventually
 
 
@@ -150,6 +148,7 @@ def test_metrics_name_routes_by_template_and_count_tokens(target: Target) -> Non
     assert "http_request_duration_seconds_bucket" in text
     assert target.metric("process_resident_memory_bytes") > 2**20
     assert target.metric("engine_slots") == 64
+    assert (target.metric("database_pool_size"), target.metric("database_pool_waiting")) == (8, 0)
 
 
 def test_the_contract_is_published(target: Target) -> None:
@@ -179,43 +178,9 @@ def test_runs_stay_in_a_named_sqlite_file(start: Callable[..., Target], tmp_path
 
 
 @pytest.fixture
-def postgresql() -> object:
-    """A PostgreSQL server of our own on a free port; its URL."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("PostgreSQL is not installed: no /usr/lib/postgresql/*/bin/initdb")
-    # PostgreSQL refuses to run as root; there its own account is used.
-    user = "postgres" if os.getuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    if user is not None:
-        subprocess.run(["chown", user, str(folder)], check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    binaries, data = found[-1].parent, folder / "data"
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8"],
-        check=True, capture_output=True, user=user, cwd=folder,
-    )  # fmt: skip
-    server = subprocess.Popen(
-        [binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-F"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user, cwd=folder,
-    )  # fmt: skip
-    try:
-        assert eventually(lambda: accepts(port), timeout_s=10)
-        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
-    finally:
-        server.send_signal(signal.SIGQUIT)
-        server.wait(10)
-        subprocess.run(["rm", "-rf", str(folder)], check=True, user=user)
-
-
-def accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+def postgresql() -> Iterator[str]:
+    with services.postgresql() as url:
+        yield url
 
 
 def test_postgresql_serves_the_same_routes(start: Callable[..., Target], postgresql: str) -> None:

@@ -1,0 +1,1 @@
+"""Programs that benchmarks start: bare loops of other clients (URL STREAMS SECONDS), a locustfile, a tokenizer."""

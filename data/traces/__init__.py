@@ -1,0 +1,1 @@
+"""Recorded traffic: when requests came, and what they were like."""

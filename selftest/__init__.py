@@ -1,0 +1,1 @@
+"""DOES PROOFLOAD FIND WHAT IS WRONG? It is shown known faults, and none."""

@@ -1,0 +1,103 @@
+"""Runs Proofload on one fault, as a user would, and reads what it found."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from selftest.faults import NOTHING, STARVED, Shown, plan_of
+
+ROOT = Path(__file__).resolve().parent.parent
+_LIMIT_S = 180.0
+_STOPS, _STOPPED_S, _BETWEEN_S = 4, 0.8, 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came out of one run: the fault that was shown, and the name of the one that was found."""
+
+    shown: str
+    wanted: str
+    seed: int
+    found: str
+    broken: list[str]
+    verdict: str
+    folder: str
+    wall_s: float
+
+    @property
+    def right(self) -> bool:
+        """True when the fault was found under its name."""
+        return self.found == self.wanted
+
+
+def show(shown: Shown, seed: int, folder: Path, long: bool = False) -> Finding:
+    """Run the plan of a fault in `folder` and return the finding."""
+    folder.mkdir(parents=True)
+    plan = folder / "plan.yaml"
+    plan.write_text(yaml.safe_dump(plan_of(shown, long or shown.long), sort_keys=False), encoding="utf-8")
+    command = [sys.executable, str(ROOT / "certify.py"), str(plan), f"--runs={folder}", f"--seed={seed}"]
+    began = time.monotonic()
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        try:
+            if shown.starved:
+                _starve(process.pid, folder)
+            process.wait(_LIMIT_S)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(30)
+    found, broken, verdict = _read(folder)
+    place = os.path.relpath(folder, folder.parent.parent)
+    wall = round(time.monotonic() - began, 1)
+    return Finding(shown.name, shown.found_as, seed, found, broken, verdict, place, wall)
+
+
+def _starve(pid: int, folder: Path) -> None:
+    """Stop the load generator now and then, once its load is under way: another process has taken its CPU."""
+    locust = _load_generator(pid, folder)
+    if locust is None:
+        return
+    for _ in range(_STOPS):
+        locust.suspend()
+        time.sleep(_STOPPED_S)
+        locust.resume()
+        time.sleep(_BETWEEN_S)
+
+
+def _load_generator(pid: int, folder: Path) -> psutil.Process | None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if any(file.stat().st_size for file in folder.glob("*/samples-*.arrow")):
+            children = psutil.Process(pid).children()
+            return next((child for child in children if "locust" in child.cmdline()), None)
+        time.sleep(0.05)
+    return None
+
+
+def _read(folder: Path) -> tuple[str, list[str], str]:
+    """Return (finding, broken criteria and checks, verdict) of the run below a folder."""
+    try:
+        (file,) = folder.glob("*/report/verdict.json")
+        verdict: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "no report", [], "NOT RUN"
+    checks = [check["name"] for check in verdict["health"] if not check["passed"]]
+    criteria = [criterion["id"] for criterion in verdict["criteria"] if criterion["state"] == "fail"]
+    word = str(verdict["verdict"])
+    if word == "PASS":
+        return NOTHING, [], word
+    if word == "FAIL":
+        return criteria[0] if criteria else "no criterion", criteria, word
+    if any("lag" in name for name in checks):
+        return STARVED, checks, word
+    return "invalid for another reason", [*checks, *verdict["reasons"][:2]], word

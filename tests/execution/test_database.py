@@ -152,7 +152,8 @@ def test_the_connections_of_the_database_are_watched_and_judged(postgres: str, t
     assert run.states() == {"pool": "pass"}, run.out + run.err
     rows = read_table(reading_files(run.folder), READING_SCHEMA).to_pylist()
     own = [row["value"] for row in rows if row["metric"] == "own_connections" and row["t_s"] > 0.5]
-    assert max(own) == 3
+    assert 3 in own
+    assert max(own) <= 4  # the pool's, and at the end perhaps the one that asks for the plans
     page = (run.folder / "report" / "report.html").read_text(encoding="utf-8")
     assert "Database: connections, and what they wait for" in page
     everything = [path.read_bytes() for path in run.folder.rglob("*") if path.is_file()]

@@ -6,14 +6,17 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from markdown_it import MarkdownIt
 
 from plans.metrics import METRICS
 from reports.analysis import Analysis, Measured, State, Verdict
 from reports.console import print_verdict
+from reports.document import schema
 from reports.exports import CSV_COLUMNS, metrics_csv, verdict_json
 from reports.junit import junit_xml
 from reports.markdown import safe, summary_md
@@ -237,3 +240,22 @@ def test_no_form_shows_a_missing_value_as_0() -> None:
 def test_every_form_of_every_run_is_utf8_without_control_characters(make: Any, made: Analysis) -> None:
     text = make(made).decode("utf-8")
     assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text)
+
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "verdict.schema.json").read_text(encoding="utf-8"))
+
+
+def test_the_published_schema_is_that_of_the_document() -> None:
+    assert json.loads(schema()) == SCHEMA, "run: python -m reports.document > docs/verdict.schema.json"
+
+
+@pytest.mark.parametrize("made", [*ALL, hostile(ALL[1])], ids=[*IDS, "hostile"])
+def test_every_verdict_json_is_of_its_schema(made: Analysis) -> None:
+    jsonschema.validate(parsed(made), SCHEMA)
+
+
+def test_a_verdict_json_of_another_shape_is_not_of_the_schema() -> None:
+    good = parsed(ALL[0])
+    for bad in (good | {"verdict": "FINE"}, good | {"extra": 1}, {k: v for k, v in good.items() if k != "total"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(bad, SCHEMA)

@@ -11,6 +11,9 @@ GENERATION_TOKENS = "generation_tokens_per_s"
 POOL_IN_USE = "pool_in_use"
 POOL_SIZE = "pool_size"
 POOL_WAITING = "pool_waiting"
+QUEUE_WAITING = "queue_waiting"
+"""Requests of any kind that wait for a server's turn; `requests_waiting` are those to a model."""
+LOCK_WAITING = "lock_waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ DIALECTS = (
             POOL_IN_USE: ("database_pool_in_use",),
             POOL_SIZE: ("database_pool_size",),
             POOL_WAITING: ("database_pool_waiting",),
+            QUEUE_WAITING: ("station_requests_waiting",),
+            LOCK_WAITING: ("lock_requests_waiting",),
         },
     ),
     Dialect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from fastapi import Depends, FastAPI
@@ -17,6 +18,9 @@ from .gateway import Gateway
 from .operations import Lifetime
 from .options import Options
 from .telemetry import RouteNames, Telemetry
+
+CRASHED = 70
+"""Exit code of the fault `crash`."""
 
 
 class Platform:
@@ -64,4 +68,10 @@ class Platform:
         app.add_exception_handler(RefusedError, errors.on_refused)
         app.add_exception_handler(HTTPException, errors.on_http_error)
         names = RouteNames([*app.openapi()["paths"], "/openapi.json", "/docs"])
-        return Gateway(app, self.faults, self.telemetry, names)
+        return Gateway(app, self.faults, self.telemetry, names, self._crash)
+
+    def _crash(self) -> None:
+        """End the process as one that crashes does: every connection is lost, and nobody listens any more."""
+        self.faults.clear_all()
+        self.database.remove()
+        os._exit(CRASHED)

@@ -113,6 +113,10 @@ class Database:
         """Close every connection; the private file is removed."""
         if self._engine is not None:
             await self._engine.dispose()
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove the private file."""
         if self._private is not None:
             shutil.rmtree(self._private, ignore_errors=True)
 

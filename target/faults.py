@@ -15,7 +15,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .hogs import CpuHog, MemoryHog
+from .hogs import LEAKS, CpuHog, DiskHog, HandleHog, Hog, MemoryHog
+from .station import Station, Work
 
 SCOPES = ("all", "llm", "crud")
 
@@ -68,11 +69,28 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
     "ws_loss": {"rate": _RATE},
     "ws_drop": {"rate": _RATE},
     "memory_leak": {"mb_per_s": Parameter(low=0.001, high=10_000)},
+    "memory_sawtooth": {"mb": Parameter(low=0.1, high=100_000), "seconds": Parameter(low=0.2, high=86_400)},
+    "handle_leak": {"per_s": Parameter(low=0.001, high=1000), "of": Parameter(choices=LEAKS)},
     "cpu": {"cores": Parameter(low=0.01, high=64)},
+    "disk": {"mb": Parameter(default=1.0, low=0.001, high=1000)},
+    "capacity": {
+        "rps": Parameter(low=0.01, high=1e5),
+        "servers": Parameter(default=1, low=1, high=1000, whole=True),
+        "queue_limit": Parameter(default=1e6, whole=True),
+        "service": Parameter(default="constant", choices=("constant", "exponential")),
+        "thrash": Parameter(default=0.0, high=1000),
+        "kb_per_request": Parameter(default=0.0),
+        "scope": _SCOPE,
+    },
+    "lock": {"ms": Parameter(low=0.01), "scope": _SCOPE},
+    "crash": {"in_flight": Parameter(low=1, whole=True)},
     "slow_first_token": {"ms": Parameter()},
     "slow_decode": {"factor": Parameter(low=0.01, high=10_000)},
     "unhealthy": {},
 }
+
+STATIONS = ("lock", "capacity")
+"""Faults that make requests queue, in the order in which a request passes them."""
 
 
 class BadFaultError(Exception):
@@ -128,12 +146,22 @@ class Faults:
         self._active: dict[str, Fault] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._flowing = asyncio.Event()
-        self._memory = MemoryHog()
-        self._cpu = CpuHog()
+        self._hogs: dict[str, Hog] = {
+            "memory_leak": MemoryHog(),
+            "memory_sawtooth": MemoryHog(),
+            "cpu": CpuHog(),
+            "disk": DiskHog(),
+            "handle_leak": HandleHog(),
+        }
+        self._stations: dict[str, Station] = {}
 
     def get(self, kind: str) -> Fault | None:
         """The fault of that kind if it is on."""
         return self._active.get(kind)
+
+    def station(self, kind: str) -> Station | None:
+        """The queue of the fault `capacity` or `lock` if it is on."""
+        return self._stations.get(kind)
 
     def strikes(self, kind: str) -> bool:
         """Whether a random fault is on and hits this time."""
@@ -155,10 +183,10 @@ class Faults:
             fault.duration_s = duration_s
             self._flowing.clear()
             self.stalled = True
-        elif kind == "memory_leak":
-            self._memory.start(fault.number("mb_per_s"))
-        elif kind == "cpu":
-            self._cpu.start(fault.number("cores"))
+        elif kind in STATIONS:
+            self._stations[kind] = Station(_work(fault), self._seed)
+        elif kind in self._hogs:
+            self._hogs[kind].start(fault.values)
         if duration_s is not None:
             self._timers[kind] = asyncio.get_running_loop().call_later(duration_s, self.clear, kind)
         return fault
@@ -173,10 +201,10 @@ class Faults:
         if kind == "stall":
             self.stalled = False
             self._flowing.set()
-        elif kind == "memory_leak":
-            self._memory.stop()
-        elif kind == "cpu":
-            self._cpu.stop()
+        elif kind in STATIONS:
+            self._stations.pop(kind).close()
+        elif kind in self._hogs:
+            self._hogs[kind].stop()
         return True
 
     def clear_all(self) -> None:
@@ -188,6 +216,20 @@ class Faults:
         """Return when no stall is on."""
         while self.stalled:
             await self._flowing.wait()
+
+
+def _work(fault: Fault) -> Work:
+    if fault.kind == "lock":
+        return Work(servers=1, service_s=fault.number("ms") / 1e3, queue_limit=10**6)
+    servers = int(fault.number("servers"))
+    return Work(
+        servers=servers,
+        service_s=servers / fault.number("rps"),
+        queue_limit=int(fault.number("queue_limit")),
+        thrash=fault.number("thrash"),
+        exponential=fault.values["service"] == "exponential",
+        bytes_per_request=int(fault.number("kb_per_request") * 1024),
+    )
 
 
 def checked(body: object) -> tuple[str, dict[str, float | str], float | None]:

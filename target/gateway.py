@@ -11,11 +11,12 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import openai_error
-from .faults import Faults
+from .faults import STATIONS, Faults
 from .telemetry import RouteNames, Telemetry
 
 LOG = logging.getLogger("target")
@@ -25,8 +26,17 @@ OPERATIONS = frozenset({"/health", "/metrics"})
 class Gateway:
     """Wraps the application; one instance serves the whole process."""
 
-    def __init__(self, app: ASGIApp, faults: Faults, telemetry: Telemetry, routes: RouteNames) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        faults: Faults,
+        telemetry: Telemetry,
+        routes: RouteNames,
+        crash: Callable[[], None],
+    ) -> None:
         self._app = app
+        self._crash = crash
+        self._inside = 0
         self._faults = faults
         self._telemetry = telemetry
         self._routes = routes
@@ -56,6 +66,7 @@ class Gateway:
             await send(message)
 
         self._telemetry.in_progress.inc()
+        self._inside += 1
         try:
             if exempt or path in OPERATIONS or not await self._struck(path, watched):
                 await self._app(scope, receive, watched)
@@ -65,6 +76,7 @@ class Gateway:
                 await _respond(watched, path, 500, "internal_error", "Internal server error.")
         finally:
             self._telemetry.in_progress.dec()
+            self._inside -= 1
             elapsed = time.perf_counter() - begin
             self._telemetry.observe(scope["method"], self._routes.of(path), status, elapsed)
 
@@ -72,6 +84,12 @@ class Gateway:
         """Apply the faults for this path; true when one of them has answered the request."""
         faults = self._faults
         kind = "llm" if path.startswith("/v1/") else "crud" if path.startswith("/api/") else "other"
+        crash = faults.get("crash")
+        if crash is not None and self._inside > crash.number("in_flight"):
+            self._crash()
+        if not await self._passed(kind):
+            await _respond(send, path, 503, "overloaded", "The queue is full. Retry later.", retry_after_s=1)
+            return True
         latency = faults.get("latency")
         if latency is not None and latency.covers(kind):
             await asyncio.sleep(latency.delay_s())
@@ -86,6 +104,14 @@ class Gateway:
             await _respond(send, path, int(errors.number("status")), "injected_error", "The request failed.")
             return True
         return False
+
+    async def _passed(self, kind: str) -> bool:
+        """Wait for the turn of a request at each queue that is on for it; false when one is full."""
+        for name in STATIONS:
+            fault, station = self._faults.get(name), self._faults.station(name)
+            if fault is not None and station is not None and fault.covers(kind) and not await station.passed():
+                return False
+        return True
 
     def _stallable(self, send: Send) -> Send:
         async def held(message: Message) -> None:

@@ -127,6 +127,7 @@ class _Live(Collector):
             "database_pool_in_use": ("Connections of the database pool that are lent.", pool.in_use),
             "database_pool_size": ("Connections that the database pool may have.", pool.size),
             "database_pool_waiting": ("Operations that wait for a connection.", pool.waiting),
+            **self._queues(),
             "websocket_connections": ("Open WebSocket connections.", self._connections()),
         }
         counters = {
@@ -146,3 +147,13 @@ class _Live(Collector):
         for fault in self._faults.active():
             active.add_metric([fault.kind], 1)
         yield active
+
+    def _queues(self) -> dict[str, tuple[str, int]]:
+        """Gauges of the queues of the faults `capacity` and `lock`; none where they are off."""
+        found: dict[str, tuple[str, int]] = {}
+        if (station := self._faults.station("capacity")) is not None:
+            found["station_requests_running"] = ("Requests that a server works on.", station.busy)
+            found["station_requests_waiting"] = ("Requests that wait for a server.", station.waiting)
+        if (lock := self._faults.station("lock")) is not None:
+            found["lock_requests_waiting"] = ("Requests that wait for the lock.", lock.waiting)
+        return found

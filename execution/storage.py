@@ -28,6 +28,10 @@ class Storage:
     def __init__(self, folder: Path, recorder: Recorder, process: ProcessRecord, digest: Digest) -> None:
         """`digest` is told of what was recorded, and up to when, in a thread."""
         self._recorder, self._process, self._digest = recorder, process, digest
+        self.settled: Callable[[], float] = recorder.clock
+        """Gives the seconds from the origin before which all that was due has been recorded."""
+        self.settled_s = 0.0
+        """Whatever was due before this moment is on disk, as far as the disk takes it."""
         leave_pandas_out()
         self._samples = SegmentWriter(folder / f"samples-{recorder.worker}.arrow", SAMPLE_SCHEMA)
         self._readings = SegmentWriter(folder / f"resources-generator-{recorder.worker}.arrow", READING_SCHEMA)
@@ -57,10 +61,12 @@ class Storage:
 
     def flush(self) -> None:
         """Write what has come in. A disk that refuses it is noted; the next flush offers it again."""
+        settled = self.settled()  # first: what is recorded from here on may not be among what is taken
         taken, now = self._recorder.take(), self._recorder.clock()
         self._held += taken  # first: what is only to be shown must not cost a sample
         gevent.get_hub().threadpool.apply(self._digest, (taken, now))
         self._process.written += self._write(self._samples, self._held)
+        self.settled_s = settled
         self._write(self._readings, self._held_readings)
         self._process.begun, self._process.recorded = self._recorder.begun, self._recorder.recorded
 

@@ -24,16 +24,12 @@ _MORE_PROCESSES = "use more processes or workers, or a faster machine; the load 
 
 def checks(run: RunData, phases: list[PhaseResult]) -> list[HealthCheck]:
     """Return every check of the run, in the order in which a reader should look at them."""
-    return [
-        _accounting(run, phases),
-        _complete(run),
-        _written(run),
-        _processes(run),
-        _sent(run),
-        _lag(run),
-        _loop_lag(run),
-        _cpu(run),
-    ]
+    return [_accounting(run, phases), _complete(run), _written(run), _processes(run), *generator_checks(run)]
+
+
+def generator_checks(run: RunData) -> list[HealthCheck]:
+    """Return the checks of whether the generator kept up, which can be made while a run goes on, too."""
+    return [_sent(run), _lag(run), _loop_lag(run), _cpu(run)]
 
 
 def _accounting(run: RunData, phases: list[PhaseResult]) -> HealthCheck:

@@ -63,6 +63,8 @@ class _Class:
     backlog: deque[Arrival] = field(default_factory=deque)
     begun: dict[str, int] = field(default_factory=dict)
     """Arrivals and iterations that have come due, by phase."""
+    open: dict[int, Arrival] = field(default_factory=dict)
+    """What has come due and is not accounted for yet, by identity; the oldest first."""
     busy: int = 0
     slots: int = 0
     slots_wanted: int = 0
@@ -92,6 +94,7 @@ class Dispatcher:
         self._classes = {name: _Class(share / total) for name, share in shares.items()}
         self._loop = gevent.get_hub().loop
         self._stop_at = math.inf
+        self._next_due = 0.0
         self._pool_size = 0
         self.offered = 0
         """Arrivals and iterations that have come due."""
@@ -106,6 +109,7 @@ class Dispatcher:
         mine = self._classes[scenario]
         if previous is not None:
             mine.busy -= 1
+            mine.open.pop(id(previous), None)
             if previous.closed and (arrival := self._next_in_slot(mine, previous)) is not None:
                 mine.busy += 1
                 return arrival
@@ -158,6 +162,7 @@ class Dispatcher:
         """A user ends after `last`, which it will not come back from: it holds neither a place nor a slot any more."""
         mine = self._classes[scenario]
         mine.busy -= 1
+        mine.open.pop(id(last), None)
         mine.slots -= last.closed
 
     # -- what the conductor calls ---------------------------------------------------------------------------
@@ -171,18 +176,24 @@ class Dispatcher:
                 schedule.times, schedule.phases, schedule.scenarios, schedule.indices, strict=True
             )
             for due, phase, scenario, index in rows:
+                self._next_due = due
                 self._sleep_until(due)
                 if due >= self._stop_at:
                     break
                 mine = self._classes[names[scenario]]
                 self._offer(mine, Arrival(float(due), names[scenario], spans[phase].name, int(index)))
+            self._next_due = math.inf
             self._sleep_until(min(spans[-1].end, self._stop_at))
         finally:
             housekeeper.kill()
 
+    def end(self) -> None:
+        """Let no further arrival come due; what is in flight goes on, and what waits finds its user."""
+        self._stop_at = min(self._stop_at, self._clock())
+
     def stop(self) -> None:
         """Let no further arrival come due; what is in flight goes on, and the backlog is dropped."""
-        self._stop_at = min(self._stop_at, self._clock())
+        self.end()
         self.drop_backlog(RUN_STOPPED)
 
     def give_up_waiting(self, when: str) -> None:
@@ -210,6 +221,12 @@ class Dispatcher:
     def in_flight(self) -> int:
         """Arrivals that a user has taken and not finished."""
         return sum(mine.busy for mine in self._classes.values())
+
+    @property
+    def settled(self) -> float:
+        """Seconds from the origin before which all that was due has been accounted for."""
+        oldest = [next(iter(mine.open.values())).due for mine in self._classes.values() if mine.open]
+        return min(self._clock(), self._next_due, *oldest)
 
     @property
     def waiting(self) -> int:
@@ -240,6 +257,7 @@ class Dispatcher:
 
     def _begin(self, mine: _Class, arrival: Arrival) -> Arrival:
         mine.begun[arrival.phase] = mine.begun.get(arrival.phase, 0) + 1
+        mine.open[id(arrival)] = arrival
         self.offered += 1
         return arrival
 
@@ -282,6 +300,7 @@ class Dispatcher:
     def _give_up(self, mine: _Class, arrival: Arrival, reason: str) -> None:
         if arrival.closed:
             mine.slots -= 1  # nobody carries it: it is to be opened again
+        mine.open.pop(id(arrival), None)
         self._drop(arrival, reason)
 
     def _open_slots(self, span: PhaseSpan, now: float) -> None:

@@ -102,3 +102,18 @@ def test_what_is_held_while_the_disk_refuses_is_bounded(run: Run, monkeypatch: p
 
     assert run.on_disk() == (20, 20)
     assert (run.process.recorded, run.process.written) == (50, 20)
+
+
+def test_the_settled_moment_is_that_of_before_the_samples_were_taken(run: Run) -> None:
+    moments = iter([3.0, 7.0])
+
+    def settled() -> float:
+        run.record(1)  # what comes after the moment was told may be in the file, what comes before must be
+        return next(moments)
+
+    run.storage.settled = settled
+    assert run.storage.settled_s == 0.0
+    run.storage.flush()
+    assert (run.storage.settled_s, run.on_disk()[0]) == (3.0, 1)
+    run.storage.flush()
+    assert (run.storage.settled_s, run.on_disk()[0]) == (7.0, 2)

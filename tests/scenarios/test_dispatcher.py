@@ -455,3 +455,38 @@ def test_a_closed_phase_wants_its_users_before_it_begins() -> None:
     dispatcher = Stage(of).dispatcher
     assert dispatcher.users_wanted(0) < 20
     assert dispatcher.users_wanted(9) >= 80
+
+
+# -- what is settled ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["rate", "users"])
+def test_what_was_due_before_the_settled_moment_is_accounted_for_and_that_moment_moves_on(kind: str) -> None:
+    one = phase("one", duration=1, rate=100) if kind == "rate" else phase("one", duration=1, users=8)
+    stage = Stage(plan(one, pool={"max_lag": 0.2}))
+    stage.add_users(4, 0.01)
+    stage.add_users(1, 0.45)  # one that is slow holds the moment back
+    seen: list[float] = []
+
+    def look() -> None:
+        settled = stage.dispatcher.settled
+        seen.append(settled)
+        finished = {id(arrival) for arrival, _, _ in stage.finished} | {id(arrival) for arrival, _, _ in stage.dropped}
+        assert [a for a, _ in stage.taken if a.due < settled and id(a) not in finished] == []
+        assert sum(mine.due < settled for mine, _ in stage.taken) <= len(finished)
+
+    stage.run(*[(moment / 50, look) for moment in range(1, 50)])
+    look()
+
+    assert seen == sorted(seen)
+    assert seen[0] < seen[-1]
+
+
+def test_an_arrival_that_waits_holds_the_settled_moment_back_until_it_is_dropped() -> None:
+    stage = Stage(open_plan(50, 0.6, max_lag=60))
+    moments: list[float] = []
+    stage.run((0.3, lambda: moments.append(stage.dispatcher.settled)))
+
+    assert moments == [stage.dropped[0][0].due]
+    assert len(stage.dropped) == 30
+    assert stage.dispatcher.settled > 0.6

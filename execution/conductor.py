@@ -90,7 +90,7 @@ class Conductor:
         except OSError as error:
             problem = f"must be a folder that runs can be made in, got {chosen.runs} ({error.strerror or error})"
             exit_usage([Problem("command line", "--runs", problem)])
-        self._exposition.watched = Watched(run.folder.name, run.session, run.totals, run.users_present)
+        self._exposition.watched = Watched(run.folder.name, run.session, run.totals, run.load)
         print(f"run {run.folder.name}: {chosen.plan.title} against {run.session.host}", flush=True)
         return run
 
@@ -104,7 +104,7 @@ class Conductor:
         run = self._run
         if run is None:
             return None
-        users, classes = run.users_wanted(), self._classes(run.session.plan)
+        users, classes = run.load.users_wanted(), self._classes(run.session.plan)
         return users, max(float(users), 1.0), classes
 
     # -- what Locust's events call --------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import TextIO
 
 import gevent
 
+from execution.load import Traffic
 from plans.durations import format_duration
 from samples.live import WINDOW_S, LiveTallies
 from scenarios.session import Session
@@ -18,9 +19,14 @@ class Console:
     """Shows phase, time left, offered and achieved rate, in-flight, p95 and failures."""
 
     def __init__(
-        self, session: Session, spans: tuple[PhaseSpan, ...], tallies: LiveTallies, out: TextIO = sys.stdout
+        self,
+        session: Session,
+        spans: tuple[PhaseSpan, ...],
+        tallies: LiveTallies,
+        traffic: Traffic,
+        out: TextIO = sys.stdout,
     ) -> None:
-        self._session, self._spans, self._tallies, self._out = session, spans, tallies, out
+        self._session, self._spans, self._tallies, self._traffic, self._out = session, spans, tallies, traffic, out
         self._offered: deque[tuple[float, int]] = deque([(0.0, 0)])
         self._terminal = out.isatty()
         self._line_is_open = False
@@ -54,11 +60,11 @@ class Console:
 
     def line(self, now: float) -> str:
         """Return the line at `now` seconds from the origin."""
-        live, dispatcher = self._tallies.snapshot(), self._session.dispatcher
+        live = self._tallies.snapshot()
         p95 = "–" if live.p95_ms is None else f"{live.p95_ms:.0f} ms"
         return (
             f"{self._where(now)}  offered {self._offered_rps(now):.1f}/s  achieved {live.achieved_rps:.1f}/s  "
-            f"in flight {dispatcher.in_flight}  p95 {p95}  failures {live.failures}"
+            f"in flight {self._traffic.in_flight}  p95 {p95}  failures {live.failures}"
         )
 
     def _where(self, now: float) -> str:
@@ -69,7 +75,7 @@ class Console:
         return f"{span.name:<12} {format_duration(round(end - now)):>8} left"
 
     def _offered_rps(self, now: float) -> float:
-        self._offered.append((now, self._session.dispatcher.offered))
+        self._offered.append((now, self._traffic.offered))
         while len(self._offered) > 2 and self._offered[1][0] <= now - WINDOW_S:
             self._offered.popleft()
         (since, before), (_, offered) = self._offered[0], self._offered[-1]

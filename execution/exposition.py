@@ -23,6 +23,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from execution.load import Traffic
 from plans.exits import Exit
 from plans.problems import PlanError, Problem
 from samples.totals import BUCKETS_S, Histogram, Totals
@@ -41,7 +42,7 @@ class Watched:
     run: str
     session: Session
     totals: Totals
-    users: Callable[[], int]
+    traffic: Traffic
 
 
 class Exposition(Collector):
@@ -72,7 +73,7 @@ class Exposition(Collector):
 
 
 def _run(watched: Watched) -> Iterable[Metric]:
-    session, dispatcher, now = watched.session, watched.session.dispatcher, watched.session.clock()
+    session, traffic, now = watched.session, watched.traffic, watched.session.clock()
     yield InfoMetricFamily(
         "proofload_run", "The run that the figures are about.", {"run": watched.run, "plan": session.plan.id}
     )
@@ -84,12 +85,12 @@ def _run(watched: Watched) -> Iterable[Metric]:
         start += planned.duration
     yield phase
     gauges = {
-        "proofload_in_flight": ("Arrivals that a user has taken and not finished.", dispatcher.in_flight),
-        "proofload_waiting": ("Arrivals that are due and wait for a free user.", dispatcher.waiting),
-        "proofload_users": ("Users.", watched.users()),
+        "proofload_in_flight": ("Arrivals that a user has taken and not finished.", traffic.in_flight),
+        "proofload_waiting": ("Arrivals that are due and wait for a free user.", traffic.waiting),
+        "proofload_users": ("Users.", traffic.users),
     }
     counters = {
-        "proofload_arrivals_offered": ("Arrivals and iterations that have come due.", dispatcher.offered),
+        "proofload_arrivals_offered": ("Arrivals and iterations that have come due.", traffic.offered),
         "proofload_arrivals_answered": ("Arrivals and iterations that got a response.", watched.totals.answered),
         "proofload_arrivals_dropped": ("Arrivals for which no user was free.", _dropped(watched.totals)),
     }

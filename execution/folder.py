@@ -5,14 +5,9 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterable
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-
-from plans.run import PhaseRecord
-from scenarios.dispatcher import Dispatcher
-from shapes.arrivals import PhaseSpan
 
 _PACKAGES = ("locust", "gevent", "httptools", "orjson", "wsproto", "pyarrow", "numpy")
 
@@ -59,18 +54,3 @@ def command() -> list[str]:
     name = Path(sys.argv[0]).name
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--run-file")]
     return ["locust" if name == "__main__.py" else name, *arguments]
-
-
-def phase_records(spans: Iterable[PhaseSpan], dispatcher: Dispatcher, stopped_at: float) -> list[PhaseRecord]:
-    """Return the phases as they really ran; a run that was stopped ends the phase it was in."""
-    return [
-        PhaseRecord(
-            name=span.name,
-            start_s=span.start,
-            end_s=max(min(span.end, stopped_at), span.start),
-            closed=span.closed,
-            reached=span.start < stopped_at,
-            scheduled=dispatcher.scheduled(span.name),
-        )
-        for span in spans
-    ]

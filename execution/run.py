@@ -2,16 +2,12 @@
 
 import contextlib
 import csv
-import gc
 import logging
 import math
-import os
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from random import Random
 
 import gevent
 import gevent.event
@@ -23,41 +19,25 @@ from execution import judging, preconditions, watching
 from execution.children import Child, StartError
 from execution.console import Console
 from execution.faults import FaultTimeline
+from execution.load import Load, OwnLoad
 from execution.options import Options
 from execution.storage import Storage
-from monitoring.generator import GeneratorHealth
 from plans.capacity import capacity
 from plans.hosts import EMBEDDED
 from plans.input_files import replay_notes
-from plans.run import Ending, ProcessRecord, RunRecord, derive_seed
+from plans.run import Ending, ProcessRecord, RunRecord
 from samples.journal import Event, EventKind, Journal
-from samples.live import LiveTallies, LocustStatistics
+from samples.live import LiveTallies
 from samples.recorder import Recorder
-from samples.sample import Outcome, Protocol, Sample
+from samples.sample import Sample
 from samples.totals import Totals
-from scenarios.base import ArrivingUser, LoadUser
+from scenarios.base import LoadUser
 from scenarios.brought import BroughtUser
-from scenarios.dispatcher import RUN_STOPPED, Arrival, Dispatcher
-from scenarios.session import Clock, Session, secrets_of
 from shapes.arrivals import Schedule, schedule
 
 _log = logging.getLogger("proofload")
-_WORKER = "0"
-_LEAD_S = 0.4
-"""From the end of the preparation to the run's origin: time to spawn the first users."""
-_REST_S = 0.6
-"""The same when the target is watched: so long it is left alone, and read before the load."""
-_LEAD_PER_USER_S = 0.0005
-_COLLECT_EVERY = 100_000
-_SWITCH_S = 0.0005
-"""How long the thread that writes samples may keep the interpreter from the event loop; Python's own 5 ms would show
-in the times."""
-
-
-def _protocol(user: type[User]) -> Protocol:
-    if issubclass(user, BroughtUser):
-        return user.proofload_protocol
-    return user.protocol if issubclass(user, ArrivingUser) else Protocol.WEBSOCKET
+_REST_S = 0.2
+"""What is added to the lead of the load when the target is watched: it is left alone, and read before the load."""
 
 
 def _why_not_begun(error: BaseException) -> str:
@@ -81,19 +61,15 @@ class Run:
         self.journal = Journal(self.folder)
         self.over = gevent.event.Event()
         """Set when nothing is in flight any more, or the deadline for it has passed."""
-        self.clock = Clock()
-        self.recorder = Recorder(_WORKER, self.clock, (*secrets_of(plan), *judging.secrets_of(plan)))
         self.tallies = LiveTallies()
-        self.recorder.announcers.append(LocustStatistics(environment))
-        self.process = ProcessRecord(worker=_WORKER, pid=os.getpid())
         self.totals = Totals()
-        self.storage = Storage(self.folder, self.recorder, self.process, self._digest)
         self.schedule: Schedule = schedule(plan, options.seed)
-        self._protocols = {user.__name__: _protocol(user) for user in users}
-        self.session = self._session(plan.target.host)
+        self.load: Load = OwnLoad(environment, plan, options.seed, self.schedule, users, self.folder, self._storage)
+        self.session = self.load.session
+        self.clock, self.recorder = self.session.clock, self.session.recorder
         self.record = self._record(notes)
         self._compare_with_calibration()
-        self._console = Console(self.session, self.schedule.spans, self.tallies)
+        self._console = Console(self.session, self.schedule.spans, self.tallies, self.load)
         self._children: list[Child] = []
         self._greenlets: list[gevent.Greenlet] = []
         self._stopped_at = math.inf
@@ -107,19 +83,8 @@ class Run:
         self.tallies.take(samples, now)
         self.totals.take(samples)
 
-    def _session(self, host: str) -> Session:
-        options, plan = self._options, self._options.plan
-        dispatcher = Dispatcher(
-            self.schedule,
-            shares={name: arriving.share for name, arriving in plan.mix.arriving().items()},
-            thinks={phase.name: phase.think for phase in plan.phases},
-            pool=plan.pool,
-            clock=self.clock,
-            drop=self._drop,
-            random=Random(derive_seed(options.seed, "think")),
-        )
-        firsts = {span.name: first for span, first in zip(self.schedule.spans, self.schedule.firsts, strict=True)}
-        return Session(plan, host, options.seed, 0, self.clock, self.recorder, dispatcher, self.folder, firsts)
+    def _storage(self, recorder: Recorder, process: ProcessRecord) -> Storage:
+        return Storage(self.folder, recorder, process, self._digest)
 
     def _record(self, notes: list[str]) -> RunRecord:
         options = self._options
@@ -135,7 +100,7 @@ class Run:
             clock_origin=self.clock.origin,
             wall_origin=time.time(),
             notes=[*notes, *replay_notes(options.plan)],
-            processes=[self.process],
+            processes=self.load.processes(),
             command=run_folder.command(),
             versions=run_folder.versions(),
             machine=run_folder.machine(),
@@ -174,8 +139,9 @@ class Run:
             self.record.preconditions += preconditions.canaries(self.session) + preconditions.database(self.session)
             self.record.notes += self.session.notes
             self._noted = len(self.session.notes)
+            self.load.get_ready()
             monitor = self._await_monitor(monitor)
-            lead = (_LEAD_S if monitor is None else _REST_S) + _LEAD_PER_USER_S * self.users_wanted()
+            lead = self.load.lead_s() + (0.0 if monitor is None else _REST_S)
             self.clock.origin = time.monotonic() + lead
             self.record.clock_origin, self.record.wall_origin = self.clock.origin, time.time() + lead
             self.record.host = self.session.host
@@ -235,32 +201,11 @@ class Run:
 
     # -- under way ------------------------------------------------------------------------------------------
 
-    def users_wanted(self) -> int:
-        """Return how many users this run needs now, held connections included."""
-        connections = self._options.plan.mix.WebSocketUser
-        pool = self.session.dispatcher.users_wanted(max(self.clock(), 0.0)) if self.schedule.names else 0
-        return pool + (connections.connections if connections else 0)
-
-    def users_present(self) -> int:
-        """Return how many users there are now."""
-        runner = self._environment.runner
-        return runner.user_count if runner else 0
-
     def _conduct(self) -> None:
+        watchers = gevent.spawn(self._watch)
+        self._greenlets.append(watchers)
         try:
-            gevent.sleep(max(-self.clock() - 0.05, 0))
-            # Nothing that exists now will be garbage before the end: the collector need not walk it again, which
-            # would stop the event loop for tens of milliseconds.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(_COLLECT_EVERY, 50, 100)
-            sys.setswitchinterval(_SWITCH_S)
-            gevent.sleep(max(-self.clock(), 0))
-            self.session.started.set()
-            self.storage.start()
-            self._spawn_watchers()
-            self.session.dispatcher.run()
-            self._drain()
+            self.load.run()
         except Exception as error:
             self.record.notes.append(f"the run could not go on: {type(error).__name__}: {error}")
             self.record.ending = Ending.INTERRUPTED
@@ -268,56 +213,20 @@ class Run:
         finally:
             self.over.set()
 
-    def _spawn_watchers(self) -> None:
+    def _watch(self) -> None:
+        """From the run's origin on, tell of the run and switch the faults."""
+        gevent.sleep(max(-self.clock(), 0))
         self._greenlets += [
             gevent.spawn(self._console.run),
             gevent.spawn(self._note_phases),
             gevent.spawn(FaultTimeline(self.session, self.journal, refused=self.interrupt).run),
-            gevent.spawn(self._watch_generator),
         ]
-
-    def _watch_generator(self) -> None:
-        def gauges() -> dict[str, float]:
-            return {
-                "users": float(self.users_present()),
-                "in_flight": float(self.session.dispatcher.in_flight),
-            }
-
-        for readings in GeneratorHealth(self.clock, gevent.sleep, gauges=gauges, worker=_WORKER).watch():
-            self.storage.add_readings(readings)
 
     def _note_phases(self) -> None:
         for span in self.schedule.spans:
             gevent.sleep(max(span.start - self.clock(), 0))
             event = Event(self.clock(), EventKind.PHASE, f"phase {span.name} begins")
             gevent.get_hub().threadpool.apply(self.journal.add, (event,))  # it waits for the disk
-
-    def _drain(self) -> None:
-        """Wait for what is in flight, up to the plan's deadline."""
-        dispatcher, deadline = self.session.dispatcher, self.clock() + self._options.plan.pool.drain
-        self.session.stopping.set()
-        while (dispatcher.in_flight or dispatcher.waiting) and self.clock() < deadline:
-            gevent.sleep(0.02)
-        dispatcher.give_up_waiting("before the drain deadline")
-
-    def _drop(self, arrival: Arrival, reason: str) -> None:
-        now = self.clock()
-        self.recorder.add(
-            Sample(
-                due_s=arrival.due,
-                sent_s=None,
-                done_s=now,
-                outcome=Outcome.DROPPED,
-                phase=arrival.phase,
-                scenario=arrival.scenario,
-                name="(not sent)",
-                protocol=self._protocols[arrival.scenario],
-                arrival=arrival.index,
-                iteration=True,
-                waited=True,
-                error=reason,
-            )
-        )
 
     # -- end ------------------------------------------------------------------------------------------------
 
@@ -327,7 +236,7 @@ class Run:
             self.record.ending = Ending.INTERRUPTED
             self.record.notes.append(why)
             self._stopped_at = max(self.clock(), 0.0)
-            self.session.dispatcher.stop()
+            self.load.stop()
             self.journal.add(Event(self.clock(), EventKind.STOP, why))
 
     def close(self) -> Path:
@@ -336,14 +245,10 @@ class Run:
             return self.folder
         self._closed = True
         gevent.killall(self._greenlets)
-        # A run that was stopped in mid-drain may have left arrivals that came due just before.
-        self.session.dispatcher.drop_backlog(RUN_STOPPED)
         ended = self.clock()
-        gc.unfreeze()  # not before: the next collection walks everything, and nothing may be in flight then
         steps: list[Callable[[], None]] = [
-            self.storage.close,
+            *self.load.closing(),
             self._wind_up,
-            lambda: self.session.answers.write(self.folder, _WORKER, self.recorder.clean),
             lambda: self._complete_record(ended),
             self._stop_children,
             self._save_locust_statistics,
@@ -357,7 +262,7 @@ class Run:
             except Exception as error:
                 reason = error.strerror if isinstance(error, OSError) else None
                 text = f"cannot close the run: {reason or error}"
-                self.process.write_errors.append(text)
+                self.record.write_errors.append(text)
                 _log.error(text)
         return self.folder
 
@@ -372,9 +277,10 @@ class Run:
             record.ending = Ending.COMPLETED
         record.ended_s = ended
         record.notes += [f"precondition failed: {p.name}: {p.found}" for p in record.preconditions if not p.held]
-        record.phases = run_folder.phase_records(self.schedule.spans, self.session.dispatcher, self._stopped_at)
+        record.phases = self.load.phases(self._stopped_at)
+        record.processes = self.load.processes()
         if self.journal.lost:
-            self.process.write_errors.append(f"{self.journal.lost} events could not be written")
+            self.record.write_errors.append(f"{self.journal.lost} events could not be written")
         record.save(self.folder)
 
     def _stop_children(self) -> None:
@@ -385,7 +291,7 @@ class Run:
         """Ask the plan's judge, now that nothing is measured any more."""
         judge = self._options.plan.judge
         if judge is not None and self.record.ending is Ending.COMPLETED:
-            judging.ask(judge, self.session.answers.sample(), self.recorder.clean).write(self.folder)
+            judging.ask(judge, self.load.answers(), self.recorder.clean).write(self.folder)
 
     def _save_locust_statistics(self) -> None:
         """Keep Locust's own tables beside the report, for those who compare."""

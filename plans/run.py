@@ -116,6 +116,7 @@ class RunRecord(BaseModel):
     capacity: Capacity | None = Field(None, description="what the plan asks of its generator, and the calibration")
     phases: list[PhaseRecord] = Field(default_factory=list)
     processes: list[ProcessRecord] = Field(default_factory=list)
+    write_errors: list[str] = Field(default_factory=list, description="what could not be written of the run as a whole")
     queries: list[QueryPlan] = Field(default_factory=list)
     command: list[str] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)

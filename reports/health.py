@@ -66,6 +66,7 @@ def _complete(run: RunData) -> HealthCheck:
 
 def _written(run: RunData) -> HealthCheck:
     errors = [f"worker {p.worker}: {text}" for p in run.record.processes for text in p.write_errors]
+    errors += run.record.write_errors
     return HealthCheck(
         "write errors", not errors, "; ".join(errors[:3]) or "none", "none",
         "free space on the disk that holds the run folder, or choose another",

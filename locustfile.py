@@ -21,6 +21,7 @@ from scenarios.database import DatabaseUser
 from scenarios.inference import ChatUser
 from scenarios.openapi import OpenApiUser
 from scenarios.retrieval import EmbeddingsUser, RerankUser
+from scenarios.sessions import LongSessionUser, SessionStressUser, SessionToolUser, SessionUser
 from scenarios.tools import ToolUser
 from scenarios.websocket import WebSocketUser
 from shapes.profiles import PROFILES, PlanShape
@@ -33,10 +34,14 @@ __all__ = [
     "EmbeddingsUser",
     "EvaluationRunUser",
     "HighVolumeUser",
+    "LongSessionUser",
     "OpenApiUser",
     "PlanShape",
     "ReadOnlyUser",
     "RerankUser",
+    "SessionStressUser",
+    "SessionToolUser",
+    "SessionUser",
     "ToolUser",
     "WebSocketUser",
 ]

@@ -23,6 +23,7 @@ FaultKind = Literal[
     "memory_leak",
     "memory_sawtooth",
     "handle_leak",
+    "session_leak",
     "cpu",
     "disk",
     "capacity",

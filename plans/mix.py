@@ -116,6 +116,52 @@ class CrudMix(Arriving):
     clean_within: Duration = Field(10.0, description="longest time for that")
 
 
+class SessionOperations(Frozen):
+    """Weights of what is done in a chat session."""
+
+    message: float = Field(0.70, ge=0)
+    tool: float = Field(0.15, ge=0)
+    history: float = Field(0.10, ge=0)
+    list: float = Field(0.05, ge=0)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.message or self.tool or self.history or self.list):
+            raise ValueError(" must have a weight above 0")
+        return self
+
+
+class SessionMix(Arriving):
+    """Options of the users of chat sessions."""
+
+    operations: SessionOperations | None = Field(None, description="weights that replace the ones of the user class")
+    turns: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="messages and tool calls of a session; then it is removed and a new one opened",
+    )
+    streaming: Ratio | None = Field(None, description="share of the messages whose reply is streamed")
+    context_limit: int | None = Field(
+        None,
+        ge=10,
+        le=100_000,
+        description="messages beyond which the server compacts by itself; else the server's own",
+    )
+    expires: Duration | None = Field(
+        None, description="time without a request after which the server removes a session"
+    )
+    compact: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="messages that are compacted at the end of each session, before it is removed",
+    )
+    path: str = Field("/api/v1/sessions", pattern="^/[!-~]*$")
+    clean: bool = Field(True, description="remove the sessions that are left, after the load")
+    clean_within: Duration = Field(10.0, description="longest time for that")
+
+
 class OpenApiMix(Arriving):
     """Options of `OpenApiUser`: the operations of an API that an OpenAPI 3 document describes."""
 
@@ -183,6 +229,10 @@ class Mix(Frozen):
     EvaluationRunUser: CrudMix | None = None
     HighVolumeUser: CrudMix | None = None
     ReadOnlyUser: CrudMix | None = None
+    SessionUser: SessionMix | None = None
+    SessionStressUser: SessionMix | None = None
+    LongSessionUser: SessionMix | None = None
+    SessionToolUser: SessionMix | None = None
     AccessLogUser: AccessLogMix | None = None
     DatabaseUser: DatabaseMix | None = None
     OpenApiUser: OpenApiMix | None = None

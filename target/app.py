@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from . import accounts, errors, llm, operations, runs, updates
+from . import accounts, errors, llm, operations, runs, sessions, updates
 from .database import Database
 from .engine import Engine, RefusedError
 from .faults import Faults
@@ -34,6 +34,7 @@ class Platform:
         live = updates.Updates(self.faults)
         self.telemetry = Telemetry(self.engine, self.faults, lambda: live.open, lambda: self.database.pool)
         live.telemetry = self.telemetry
+        self.sessions = sessions.Sessions(self.faults, options.seed, self.telemetry.registry)
         self.database = Database(options.database, self.telemetry.database_seconds)
         self.app = self._application(live)
 
@@ -41,6 +42,7 @@ class Platform:
         """Open the database and start the engine; raises `database.DatabaseUnavailableError`."""
         await self.database.start(self._options.seed_runs, self._options.seed)
         self.engine.start()
+        self.sessions.start()
 
     def drain(self) -> None:
         """Take no new requests and let those inside finish, freed from what slowed them on purpose."""
@@ -51,6 +53,7 @@ class Platform:
     async def stop(self) -> None:
         """Give everything back."""
         self.faults.clear_all()
+        await self.sessions.stop()
         await self.engine.stop()
         await self.database.stop()
 
@@ -61,6 +64,7 @@ class Platform:
         app.include_router(accounts.router(people))
         guards = [Depends(accounts.required(people))] if self._options.require_login else []
         app.include_router(runs.router(self.database), dependencies=guards)
+        app.include_router(sessions.router(self.sessions), dependencies=guards)
         app.include_router(updates.router(live))
         app.include_router(operations.router(self.lifetime, self.engine, self.faults, self.telemetry))
         app.add_exception_handler(RequestValidationError, errors.on_invalid)

@@ -71,6 +71,7 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
     "memory_leak": {"mb_per_s": Parameter(low=0.001, high=10_000)},
     "memory_sawtooth": {"mb": Parameter(low=0.1, high=100_000), "seconds": Parameter(low=0.2, high=86_400)},
     "handle_leak": {"per_s": Parameter(low=0.001, high=1000), "of": Parameter(choices=LEAKS)},
+    "session_leak": {"rate": _RATE},
     "cpu": {"cores": Parameter(low=0.01, high=64)},
     "disk": {"mb": Parameter(default=1.0, low=0.001, high=1000)},
     "capacity": {

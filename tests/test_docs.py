@@ -63,6 +63,8 @@ SECTIONS = {
     "CrudMix": "EvaluationRunUser, HighVolumeUser, ReadOnlyUser",
     "DatabaseMix": "DatabaseUser",
     "Operations": "Operations",
+    "SessionMix": "SessionUser, SessionStressUser, LongSessionUser, SessionToolUser",
+    "SessionOperations": "Session operations",
     "OpenApiMix": "OpenApiUser",
     "WebSocketMix": "WebSocketUser",
     "LocustMix": "A class of your own",

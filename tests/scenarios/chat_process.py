@@ -29,6 +29,7 @@ from scenarios.inference import ChatUser
 from scenarios.openapi import OpenApiUser
 from scenarios.retrieval import EmbeddingsUser, RerankUser
 from scenarios.session import Clock, Session
+from scenarios.sessions import LongSessionUser, SessionStressUser, SessionToolUser, SessionUser
 from scenarios.tools import ToolUser
 from shapes.arrivals import schedule
 
@@ -44,6 +45,10 @@ USERS: dict[str, type[ArrivingUser]] = {
         HighVolumeUser,
         ReadOnlyUser,
         OpenApiUser,
+        SessionUser,
+        SessionStressUser,
+        LongSessionUser,
+        SessionToolUser,
     )
 }
 

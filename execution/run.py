@@ -11,6 +11,7 @@ from pathlib import Path
 
 import gevent
 import gevent.event
+import pyarrow as pa
 from locust import User, stats
 from locust.env import Environment
 
@@ -29,7 +30,6 @@ from plans.run import Ending, ProcessRecord, RunRecord
 from samples.journal import Event, EventKind, Journal
 from samples.live import LiveTallies
 from samples.recorder import Recorder
-from samples.sample import Sample
 from samples.totals import Totals
 from scenarios.base import LoadUser
 from scenarios.brought import BroughtUser
@@ -79,9 +79,9 @@ class Run:
 
     # -- beginning ------------------------------------------------------------------------------------------
 
-    def _digest(self, samples: list[Sample], now: float) -> None:
-        self.tallies.take(samples, now)
-        self.totals.take(samples)
+    def _digest(self, batch: pa.RecordBatch, now: float) -> None:
+        self.tallies.take(batch, now)
+        self.totals.take(batch)
 
     def _storage(self, recorder: Recorder, process: ProcessRecord) -> Storage:
         return Storage(self.folder, recorder, process, self._digest)

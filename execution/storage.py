@@ -1,16 +1,17 @@
 """Gets samples and readings to disk about once a second, without stopping the event loop for the disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import gevent
 import gevent.event
+import pyarrow as pa
 
 from plans.run import ProcessRecord
 from samples.recorder import Recorder
 from samples.sample import Reading, Sample
-from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter, leave_pandas_out
+from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter, encode, leave_pandas_out
 
 _INTERVAL_S = 1.0
 _LARGEST_BATCH = 20_000
@@ -18,8 +19,46 @@ _LARGEST_BATCH = 20_000
 _HELD_BACK = 1_000_000
 """Records that are kept in memory while the disk refuses them; beyond, the oldest are given up. The counts show it."""
 
-_Record = TypeVar("_Record", Sample, Reading)
-Digest = Callable[[list[Sample], float], None]
+_Result = TypeVar("_Result")
+Digest = Callable[[pa.RecordBatch, float], None]
+
+
+class _File:
+    """A file of segments, and the batches that its disk has not taken yet."""
+
+    def __init__(self, path: Path, schema: pa.Schema, errors: list[str]) -> None:
+        self._writer, self._schema, self._errors = SegmentWriter(path, schema), schema, errors
+        self._held: list[pa.RecordBatch] = []
+
+    def take(self, records: Sequence[Sample] | Sequence[Reading]) -> list[pa.RecordBatch]:
+        """Hold records for the disk, in batches, which are returned."""
+        starts = range(0, len(records), _LARGEST_BATCH)
+        # In a thread: of what is done to the records the event loop sees the switches only.
+        batches = [_aside(encode, records[start : start + _LARGEST_BATCH], self._schema) for start in starts]
+        self._held += batches
+        return batches
+
+    def write(self) -> int:
+        """Move what is held to disk, as far as the disk takes it; return how many records it took."""
+        written = 0
+        while self._held:
+            # A thread of the operating system waits for the disk; the event loop goes on.
+            error = _aside(self._append, self._held[0])
+            if error is not None:
+                if error not in self._errors:
+                    self._errors.append(error)
+                break
+            written += self._held.pop(0).num_rows
+        while sum(batch.num_rows for batch in self._held) > _HELD_BACK:
+            del self._held[0]
+        return written
+
+    def _append(self, batch: pa.RecordBatch) -> str | None:
+        try:
+            self._writer.write(batch)
+        except OSError as error:
+            return f"cannot write {self._writer.path.name}: {error.strerror or error}"
+        return None
 
 
 class Storage:
@@ -33,10 +72,10 @@ class Storage:
         self.settled_s = 0.0
         """Whatever was due before this moment is on disk, as far as the disk takes it."""
         leave_pandas_out()
-        self._samples = SegmentWriter(folder / f"samples-{recorder.worker}.arrow", SAMPLE_SCHEMA)
-        self._readings = SegmentWriter(folder / f"resources-generator-{recorder.worker}.arrow", READING_SCHEMA)
-        self._held: list[Sample] = []
-        self._held_readings: list[Reading] = []
+        errors = process.write_errors
+        self._samples = _File(folder / f"samples-{recorder.worker}.arrow", SAMPLE_SCHEMA, errors)
+        self._readings = _File(folder / f"resources-generator-{recorder.worker}.arrow", READING_SCHEMA, errors)
+        self._new_readings: list[Reading] = []
         self._closing = gevent.event.Event()
         self._flusher: gevent.Greenlet | None = None
 
@@ -57,38 +96,22 @@ class Storage:
 
     def add_readings(self, readings: list[Reading]) -> None:
         """Take readings along with the next flush."""
-        self._held_readings += readings
+        self._new_readings += readings
 
     def flush(self) -> None:
         """Write what has come in. A disk that refuses it is noted; the next flush offers it again."""
         settled = self.settled()  # first: what is recorded from here on may not be among what is taken
-        taken, now = self._recorder.take(), self._recorder.clock()
-        self._held += taken  # first: what is only to be shown must not cost a sample
-        gevent.get_hub().threadpool.apply(self._digest, (taken, now))
-        self._process.written += self._write(self._samples, self._held)
+        batches, now = self._samples.take(self._recorder.take()), self._recorder.clock()
+        readings, self._new_readings = self._new_readings, []
+        self._readings.take(readings)
+        for batch in batches:
+            _aside(self._digest, batch, now)
+        self._process.written += self._samples.write()
         self.settled_s = settled
-        self._write(self._readings, self._held_readings)
+        self._readings.write()
         self._process.begun, self._process.recorded = self._recorder.begun, self._recorder.recorded
 
-    def _write(self, writer: SegmentWriter, held: list[_Record]) -> int:
-        """Move what is held to disk, as far as the disk takes it; return how many records it took."""
-        written = 0
-        while batch := held[:_LARGEST_BATCH]:
-            # A thread of the operating system waits for the disk; the event loop goes on, and may add to `held`.
-            error = gevent.get_hub().threadpool.apply(_append, (writer, batch))
-            if error is not None:
-                if error not in self._process.write_errors:
-                    self._process.write_errors.append(error)
-                break
-            del held[: len(batch)]
-            written += len(batch)
-        del held[: max(len(held) - _HELD_BACK, 0)]
-        return written
 
-
-def _append(writer: SegmentWriter, batch: list[Sample] | list[Reading]) -> str | None:
-    try:
-        writer.append(batch)
-    except OSError as error:
-        return f"cannot write {writer.path.name}: {error.strerror or error}"
-    return None
+def _aside(work: Callable[..., _Result], *arguments: object) -> _Result:
+    result: _Result = gevent.get_hub().threadpool.apply(work, arguments)
+    return result

@@ -5,16 +5,19 @@ They are for the eye; every verdict comes from the raw samples on disk.
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
 from locust.env import Environment
+from numpy.typing import NDArray
 
+from samples import columns
 from samples.sample import RESPONSES, Outcome, Protocol, Sample
 
 WINDOW_S = 5.0
 # Looked up once: a member of an enumeration, and its value, cost a call at every look.
-_OK, _WEBSOCKET = Outcome.OK, Protocol.WEBSOCKET
+_OK = Outcome.OK
 _VALUES = {member: member.value for kind in (Outcome, Protocol) for member in kind}
 _MOST_ERRORS = 500
 """Locust keeps an entry for each error text; those of a server that numbers its errors would fill the memory."""
@@ -39,27 +42,26 @@ class LiveTallies:
         self.completed = 0
         self.failures = 0
         self._until = 0.0
-        self._recent: deque[tuple[float, float]] = deque()
+        self._recent: deque[tuple[NDArray[np.float64], NDArray[np.float64]]] = deque()
+        """When the responses of each batch came, and their latencies, both in seconds."""
 
-    def take(self, samples: Sequence[Sample], now: float) -> None:
+    def take(self, batch: pa.RecordBatch, now: float) -> None:
         """Take what was recorded up to `now`, seconds from the origin; WebSocket traffic is not among the requests."""
         self._until = now
-        for sample in samples:
-            outcome, done = sample.outcome, sample.done_s
-            if outcome is not _OK:
-                self.failures += 1
-            if sample.protocol is _WEBSOCKET:
-                continue
-            self.completed += 1
-            if outcome in RESPONSES:
-                self._recent.append((done, (done - sample.due_s) * 1000))
-        while self._recent and self._recent[0][0] < now - WINDOW_S:
+        asked = ~columns.among(batch, "protocol", {Protocol.WEBSOCKET})
+        self.completed += int(asked.sum())
+        self.failures += int((~columns.among(batch, "outcome", {Outcome.OK})).sum())
+        answered = asked & columns.among(batch, "outcome", RESPONSES)
+        done = columns.floats(batch, "done_s")[answered]
+        self._recent.append((done, done - columns.floats(batch, "due_s")[answered]))
+        while self._recent and not (self._recent[0][0] >= now - WINDOW_S).any():
             self._recent.popleft()
 
     def snapshot(self) -> Snapshot:
         """Return the tallies as of the last batch."""
-        latencies = sorted(latency for _, latency in self._recent)
-        p95 = latencies[math.ceil(0.95 * len(latencies)) - 1] if latencies else None
+        recent = [latency[done >= self._until - WINDOW_S] for done, latency in self._recent]
+        latencies = np.sort(np.concatenate([*recent, np.empty(0)])) * 1000
+        p95 = float(latencies[math.ceil(0.95 * len(latencies)) - 1]) if len(latencies) else None
         span = min(WINDOW_S, max(self._until, 1e-3))
         return Snapshot(len(latencies) / span, p95, self.failures, self.completed)
 

@@ -59,12 +59,13 @@ def leave_pandas_out() -> None:
     """Keep Arrow from importing pandas in this process, which writes segments and reads none.
 
     On its first array Arrow looks for pandas, once: 0.4 s in which a load generator sends nothing, and 50 MB.
-    Whoever imports pandas in the same process later still can.
+    Whoever imports pandas in the same process later still can. What Arrow loads on its first look into a column is
+    loaded here as well.
     """
     finder = _NoPandas()
     sys.meta_path.insert(0, finder)
     try:
-        pa.array([0.0])
+        pa.array([""]).dictionary_encode()
     finally:
         sys.meta_path.remove(finder)
 
@@ -90,12 +91,12 @@ class SegmentWriter:
 
     def append(self, records: Sequence[Sample] | Sequence[Reading]) -> None:
         """Write the records as one batch and force it to disk."""
-        columns = [
-            _column(list(map(attrgetter(name), records)), kind)
-            for name, kind in zip(self._schema.names, self._schema.types, strict=True)
-        ]
+        self.write(encode(records, self._schema))
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write a batch that is encoded already and force it to disk."""
         before = self._encoded.tell()
-        self._stream.write_batch(pa.record_batch(columns, schema=self._schema))
+        self._stream.write_batch(batch)
         try:
             self._flush()
         except OSError:
@@ -120,12 +121,25 @@ class SegmentWriter:
         self._good_size += len(data)
 
 
+def encode(records: Sequence[Sample] | Sequence[Reading], schema: pa.Schema) -> pa.RecordBatch:
+    """Return the records in columns, one for each field of the schema."""
+    kinds = zip(schema.names, schema.types, strict=True)
+    return pa.record_batch([_column(list(map(attrgetter(name), records)), kind) for name, kind in kinds], schema=schema)
+
+
 def _column(values: list[object], kind: pa.DataType) -> pa.Array:
     """Return the values as a column; one that does not fit, as a server may make it up, must not cost the batch."""
     try:
+        if kind == pa.string() and _all_the_same(values):
+            return pa.repeat(pa.scalar(values[0], kind), len(values))
         return pa.array(values, type=kind)
     except (ValueError, TypeError, OverflowError):
         return pa.array([_fitting(value, kind) for value in values], type=kind)
+
+
+def _all_the_same(values: list[object]) -> bool:
+    """Phase, scenario, outcome: most texts of a batch are one and the same, and need not be read one by one."""
+    return len(values) > 0 and values[0] is values[-1] and values.count(values[0]) == len(values)
 
 
 def _fitting(value: object, kind: pa.DataType) -> object:

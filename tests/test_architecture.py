@@ -21,7 +21,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "monitoring": frozenset({"samples", "psutil"}),
     "scenarios": frozenset({"plans", "samples", "clients", "data", "shapes.arrivals", "locust", "gevent"}),
     "execution": frozenset(
-        {"plans", "shapes", "scenarios", "samples", "clients", "monitoring", "locust", "gevent", "pydantic"}
+        {"plans", "shapes", "scenarios", "samples", "clients", "monitoring", "locust", "gevent", "pydantic", "pyarrow"}
     ),
     "reports": frozenset({"plans", "samples", "numpy", "pandas", "pydantic"}),
     "calibration": frozenset({"plans", "samples", "numpy"}),
@@ -35,8 +35,9 @@ EXCEPTIONS: dict[str, frozenset[str]] = {
     "plans/loading.py": frozenset({"yaml"}),
     "samples/segments.py": frozenset({"pyarrow"}),
     "clients/sql.py": frozenset({"sqlalchemy"}),
-    "samples/live.py": frozenset({"locust"}),
-    "samples/totals.py": frozenset({"numpy"}),
+    "samples/columns.py": frozenset({"numpy", "pyarrow"}),
+    "samples/live.py": frozenset({"locust", "numpy", "pyarrow"}),
+    "samples/totals.py": frozenset({"numpy", "pyarrow"}),
     "shapes/profiles.py": frozenset({"locust"}),
     "data/text.py": frozenset({"tokenizers"}),
     "data/generators.py": frozenset({"faker"}),

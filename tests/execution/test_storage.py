@@ -6,13 +6,14 @@ import time
 from pathlib import Path
 
 import gevent
+import pyarrow as pa
 import pytest
 
 from execution import storage
 from execution.storage import Storage
 from plans.run import ProcessRecord
 from samples.recorder import Recorder
-from samples.sample import Reading, Sample
+from samples.sample import Reading
 from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter, read_table, reading_files, sample_files
 from tests.samples.records import bare
 
@@ -23,19 +24,19 @@ class Run:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.recorder = folder, Recorder("0", lambda: 0.0)
         self.process = ProcessRecord(worker="0", pid=1)
-        self.storage = Storage(folder, self.recorder, self.process, lambda samples, now: None)
+        self.storage = Storage(folder, self.recorder, self.process, lambda batch, now: None)
         self.refusing: set[str] = set()
         self.slow: set[str] = set()
-        append = SegmentWriter.append
+        write = SegmentWriter.write
 
-        def checked(writer: SegmentWriter, records: list[Sample] | list[Reading]) -> None:
+        def checked(writer: SegmentWriter, batch: pa.RecordBatch) -> None:
             if any(writer.path.name.startswith(name) for name in self.refusing):
                 raise OSError(28, "No space left on device")
-            append(writer, records)
+            write(writer, batch)
             if any(writer.path.name.startswith(name) for name in self.slow):
                 time.sleep(0.1)  # in a thread of the pool: the event loop goes on meanwhile
 
-        monkeypatch.setattr(SegmentWriter, "append", checked)
+        monkeypatch.setattr(SegmentWriter, "write", checked)
 
     def record(self, count: int) -> None:
         for _ in range(count):

@@ -11,6 +11,7 @@ from locust.env import Environment
 
 from samples.live import LiveTallies, LocustStatistics
 from samples.sample import Outcome, Protocol, Sample
+from samples.segments import SAMPLE_SCHEMA, encode
 from tests.samples.records import bare
 
 
@@ -20,7 +21,7 @@ def tallied(samples: list[Sample], moments: list[float]) -> list[dict[str, float
     for moment in moments:
         batch = [sample for sample in waiting if sample.done_s <= moment]
         waiting = waiting[len(batch) :]
-        tallies.take(batch, moment)
+        tallies.take(encode(batch, SAMPLE_SCHEMA), moment)
         told.append(asdict(tallies.snapshot()))
     return told
 

@@ -52,7 +52,7 @@ class Measured:
     samples: int
     why: str | None = None
     interval: tuple[float, float] | None = None
-    """95 % confidence interval of a percentile (order statistics), a rate (Wilson) or a mean, where there is one."""
+    """95 % confidence interval of a percentile, a rate, a share or a mean, where there is one: docs/statistics.md."""
     unbounded: bool = False
     """True when `value` is None because it lies beyond everything that was measured (nothing answered, a percentile
     among failures, no recovery): a limit from above is broken then, and not without data."""

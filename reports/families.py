@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from plans.metrics import STATISTICS
 from reports.analysis import Measured
 from reports.frames import equals, numbers, only
-from reports.statistics import PERMILLE, Floats, mean_interval, nearest_rank, percentile_interval, rank
+from reports.intervals import Blocks, mean_interval, percentile_intervals
+from reports.statistics import PERMILLE, Floats, nearest_rank, rank
 from reports.windows import Window, counts
 from samples.sample import RESPONSES, Outcome
 
@@ -19,10 +20,10 @@ _MS = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The values of a family in milliseconds, and when the requests that they belong to were due (pooled: None)."""
+    """The values of a family in milliseconds, and in which stretch of time the requests that they are of were due."""
 
     values: NDArray[np.float64] | NDArray[np.int32]
-    due_s: Floats | None
+    blocks: Blocks
     why: str | None = None
     """Why there are none."""
     unbounded: bool = False
@@ -46,18 +47,30 @@ def measured(window: Window, family: str, statistic: str) -> Measured:
 def adjusted(window: Window, statistic: str) -> Measured:
     """Return a percentile of latency with every failure as +infinity; None when it falls among the failures."""
     if "adjusted" not in window.cache:
-        ok = only(window.requests, equals(window.requests, "outcome", Outcome.OK))
-        window.cache["adjusted"] = np.sort(numbers(ok, "done_s") - numbers(ok, "due_s")) * _MS
-    ordered = window.cache["adjusted"]
-    assert isinstance(ordered, np.ndarray)
-    count, permille = len(window.requests), PERMILLE[statistic]
-    if count == 0:
-        return Measured(None, 0, "no requests were due")
-    if rank(count, permille) > len(ordered):
-        why = f"{statistic} falls among the {count - len(ordered)} failures of {count} requests"
-        return Measured(None, count, why, unbounded=True)
-    value = float(ordered[rank(count, permille) - 1])
-    return Measured(value, count, interval=percentile_interval(ordered, permille, count))
+        window.cache["adjusted"] = _adjusted(window)
+    summary = window.cache["adjusted"]
+    assert isinstance(summary, dict)
+    result = summary[statistic]
+    assert isinstance(result, Measured)
+    return result
+
+
+def _adjusted(window: Window) -> dict[str, Measured]:
+    rows = window.requests
+    if not (count := len(rows)):
+        return dict.fromkeys(PERMILLE, Measured(None, 0, "no requests were due"))
+    ok = equals(rows, "outcome", Outcome.OK)
+    values = np.where(ok, (numbers(rows, "done_s") - numbers(rows, "due_s")) * _MS, np.inf)
+    ordered = np.sort(values)
+    intervals = percentile_intervals(values, ordered, window.blocks(rows))
+    summary = {}
+    for statistic, permille in PERMILLE.items():
+        if rank(count, permille) > int(ok.sum()):
+            why = f"{statistic} falls among the {count - int(ok.sum())} failures of {count} requests"
+            summary[statistic] = Measured(None, count, why, unbounded=True)
+        else:
+            summary[statistic] = Measured(nearest_rank(ordered, permille), count, interval=intervals[permille])
+    return summary
 
 
 def _summary(times: Times) -> dict[str, Measured]:
@@ -65,13 +78,12 @@ def _summary(times: Times) -> dict[str, Measured]:
     if count == 0:
         return dict.fromkeys(STATISTICS, Measured(None, 0, times.why, unbounded=times.unbounded))
     scale = times.scale
-    interval = (
-        mean_interval(np.asarray(times.values, np.float64) * scale, times.due_s) if times.due_s is not None else None
-    )
+    interval = mean_interval(np.asarray(times.values, np.float64) * scale, times.blocks)
     summary = {"mean": Measured(float(times.values.mean(dtype=np.float64)) * scale, count, interval=interval)}
     ordered = np.sort(times.values)
+    intervals = percentile_intervals(times.values, ordered, times.blocks)
     for statistic, permille in PERMILLE.items():
-        ends = percentile_interval(ordered, permille)
+        ends = intervals[permille]
         summary[statistic] = Measured(
             nearest_rank(ordered, permille) * scale,
             count,
@@ -80,12 +92,12 @@ def _summary(times: Times) -> dict[str, Measured]:
     return summary | {"max": Measured(float(ordered[-1]) * scale, count)}
 
 
-def _times(rows: pd.DataFrame, milliseconds: Floats, why: str | None, unbounded: bool = False) -> Times:
+def _times(window: Window, rows: pd.DataFrame, milliseconds: Floats, why: str | None, unbounded: bool = False) -> Times:
     """Keep the rows that have a value."""
-    good = np.isfinite(milliseconds)
+    good, blocks = np.isfinite(milliseconds), window.blocks(rows)
     if good.all():
-        return Times(milliseconds, numbers(rows, "due_s"), why, unbounded)
-    return Times(milliseconds[good], numbers(rows, "due_s")[good], why, unbounded)
+        return Times(milliseconds, blocks, why, unbounded)
+    return Times(milliseconds[good], blocks.only(good), why, unbounded)
 
 
 def unanswered(rows: pd.DataFrame, what: str) -> tuple[str | None, bool]:
@@ -105,6 +117,7 @@ def unanswered(rows: pd.DataFrame, what: str) -> tuple[str | None, bool]:
 def _latency(window: Window) -> Times:
     rows = window.responses
     return _times(
+        window,
         rows,
         (numbers(rows, "done_s") - numbers(rows, "due_s")) * _MS,
         *unanswered(window.requests, "request"),
@@ -114,6 +127,7 @@ def _latency(window: Window) -> Times:
 def _service(window: Window) -> Times:
     rows = window.responses
     return _times(
+        window,
         rows,
         (numbers(rows, "done_s") - numbers(rows, "sent_s")) * _MS,
         *unanswered(window.requests, "request"),
@@ -122,7 +136,7 @@ def _service(window: Window) -> Times:
 
 def _lag(window: Window) -> Times:
     rows = window.requests
-    return _times(rows, (numbers(rows, "sent_s") - numbers(rows, "due_s")) * _MS, "no request was sent")
+    return _times(window, rows, (numbers(rows, "sent_s") - numbers(rows, "due_s")) * _MS, "no request was sent")
 
 
 def _llm(value: Callable[[pd.DataFrame], Floats], what: str) -> Callable[[Window], Times]:
@@ -130,7 +144,7 @@ def _llm(value: Callable[[pd.DataFrame], Floats], what: str) -> Callable[[Window
 
     def family(window: Window) -> Times:
         why, unbounded = unanswered(window.llm, "LLM request")
-        return _times(window.llm, value(window.llm), why or f"no answer had {what}", unbounded)
+        return _times(window, window.llm, value(window.llm), why or f"no answer had {what}", unbounded)
 
     return family
 
@@ -138,7 +152,8 @@ def _llm(value: Callable[[pd.DataFrame], Floats], what: str) -> Callable[[Window
 def _icl(window: Window) -> Times:
     why, unbounded = unanswered(window.llm, "LLM request")
     gaps = window.run.frames.gaps.of(window.llm)
-    return Times(gaps.values, None, why or "no answer had two content events", unbounded, scale=0.001)
+    blocks = window.blocks(window.llm).repeated(np.diff(gaps.ends))
+    return Times(gaps.values, blocks, why or "no answer had two content events", unbounded, scale=0.001)
 
 
 def tpot_ms(rows: pd.DataFrame) -> Floats:
@@ -167,7 +182,7 @@ def _ws_connect(window: Window) -> Times:
     why = (
         f"none of {len(window.connects)} WebSocket connections was established" if failed else "no WebSocket was opened"
     )
-    return _times(rows, numbers(rows, "connect_ms"), why, failed)
+    return _times(window, rows, numbers(rows, "connect_ms"), why, failed)
 
 
 def _round_trip(name: str, what: str) -> Callable[[Window], Times]:
@@ -178,7 +193,7 @@ def _round_trip(name: str, what: str) -> Callable[[Window], Times]:
         answered = only(rows, equals(rows, "outcome", Outcome.OK))
         lost = len(rows) > 0 and len(answered) == 0
         why = f"none of {len(rows)} {what} was answered" if lost else f"there was no {what}"
-        return _times(answered, (numbers(answered, "done_s") - numbers(answered, "sent_s")) * _MS, why, lost)
+        return _times(window, answered, (numbers(answered, "done_s") - numbers(answered, "sent_s")) * _MS, why, lost)
 
     return family
 
@@ -187,6 +202,7 @@ def _message_latency(window: Window) -> Times:
     timed = np.asarray(window.messages["latency_source"].notna(), dtype=np.bool_)
     rows = only(window.messages, timed & equals(window.messages, "outcome", Outcome.OK))
     return _times(
+        window,
         rows,
         (numbers(rows, "done_s") - numbers(rows, "due_s")) * _MS,
         "no WebSocket message with a send time was received",
@@ -194,7 +210,7 @@ def _message_latency(window: Window) -> Times:
 
 
 def _pool_wait(window: Window) -> Times:
-    return _times(window.sql, numbers(window.sql, "pool_wait_ms"), "no query was given a connection")
+    return _times(window, window.sql, numbers(window.sql, "pool_wait_ms"), "no query was given a connection")
 
 
 FAMILIES: dict[str, Callable[[Window], Times]] = {

@@ -15,10 +15,11 @@ from plans.schema import RequestLimits
 from reports import connections, degradation, delivery, quality, resources, score, serverside, stability
 from reports.analysis import Measured
 from reports.families import FAMILIES, adjusted, measured, tpot_ms
-from reports.frames import Mask, equals, numbers, only
-from reports.statistics import PERMILLE, wilson
+from reports.frames import Mask, among, equals, numbers, only
+from reports.intervals import Blocks, amount_interval, mean_interval, share_interval
+from reports.statistics import PERMILLE, Interval, wilson
 from reports.windows import Window
-from samples.sample import Defect, Outcome, TokenSource
+from samples.sample import RESPONSES, Defect, Outcome, TokenSource
 
 Formula = Callable[[Window], Measured]
 
@@ -83,12 +84,21 @@ def _registered(name: str) -> Callable[[Formula], Formula]:
     return register
 
 
-def _per_second(window: Window, amount: float, samples: int) -> Measured:
+def _per_second(window: Window, amount: float, samples: int, interval: Interval | None = None) -> Measured:
     if window.length_s <= 0:
         return Measured(None, samples, "the phase has no length")
     if window.accounting.scheduled == 0:
         return Measured(None, 0, "no arrivals were due")
-    return Measured(amount / window.length_s, samples)
+    ends = None if interval is None else (max(interval[0], 0.0) / window.length_s, interval[1] / window.length_s)
+    return Measured(amount / window.length_s, samples, interval=ends)
+
+
+def _counted_interval(window: Window, hits: Mask, blocks: Blocks) -> Interval | None:
+    """Return the interval of how many of the requests are hits: their share is by chance, and closed, their number."""
+    if window.closed:
+        return amount_interval(hits.astype(np.float64), blocks)
+    share = share_interval(hits, blocks)
+    return None if share is None else (share[0] * len(hits), share[1] * len(hits))
 
 
 @_registered("offered_rps")
@@ -98,12 +108,15 @@ def _offered(window: Window) -> Measured:
 
 @_registered("throughput_rps")
 def _throughput(window: Window) -> Measured:
-    return _per_second(window, len(window.responses), len(window.responses))
+    rows, count = window.requests, len(window.responses)
+    return _per_second(window, count, count, _counted_interval(window, among(rows, RESPONSES), window.blocks(rows)))
 
 
 @_registered("goodput_rps")
 def _goodput(window: Window) -> Measured:
-    return _per_second(window, int(_good(window, window.requests).sum()), len(window.requests))
+    rows = window.requests
+    good = _good(window, rows)
+    return _per_second(window, int(good.sum()), len(rows), _counted_interval(window, good, window.blocks(rows)))
 
 
 def _good(window: Window, rows: pd.DataFrame) -> Mask:
@@ -136,7 +149,8 @@ def _success(window: Window) -> Measured:
     if accounting.scheduled <= 0:
         return Measured(None, 0, "no arrivals were due")
     ok = accounting.outcomes[Outcome.OK.value]
-    interval = wilson(ok, accounting.scheduled)
+    rows = window.counted
+    interval = share_interval(equals(rows, "outcome", Outcome.OK), window.blocks(rows))
     return Measured(ok / accounting.scheduled, accounting.scheduled, interval=interval)
 
 
@@ -155,8 +169,9 @@ def _refused(window: Window) -> Measured:
     scheduled = window.accounting.scheduled
     if scheduled <= 0:
         return Measured(None, 0, "no arrivals were due")
-    refused = int(degradation.refusals(window.requests).sum())
-    return Measured(refused / scheduled, scheduled, interval=wilson(refused, scheduled))
+    refused = degradation.refusals(window.requests)
+    interval = share_interval(refused, window.blocks(window.requests))
+    return Measured(int(refused.sum()) / scheduled, scheduled, interval=interval)
 
 
 @_registered("availability")
@@ -166,8 +181,9 @@ def _availability(window: Window) -> Measured:
         return Measured(None, 0, "no arrivals were due")
     seconds, second = np.unique(np.floor(numbers(rows, "due_s") - window.start_s), return_inverse=True)
     ok = np.bincount(second[equals(rows, "outcome", Outcome.OK)], minlength=len(seconds))
-    good = int((ok > 0).sum())
-    return Measured(good / len(seconds), len(seconds), interval=wilson(good, len(seconds)))
+    good = ok > 0
+    interval = share_interval(good, window.blocks_at(seconds + window.start_s))
+    return Measured(int(good.sum()) / len(seconds), len(seconds), interval=interval)
 
 
 @_registered("scheduled")
@@ -190,7 +206,11 @@ def _tokens(window: Window, column: str) -> Measured:
     counted = int(np.isfinite(tokens).sum())
     if not counted and bool(equals(rows, "outcome", Outcome.OK).any()):
         return Measured(None, 0, f"no answer had a count of {column.replace('_', ' ')}")
-    return _per_second(window, float(np.nansum(tokens)), counted)
+    told, blocks = np.nan_to_num(tokens), window.blocks(rows)
+    ends = amount_interval(told, blocks) if window.closed else mean_interval(told, blocks)
+    if ends is not None and not window.closed:
+        ends = (ends[0] * len(rows), ends[1] * len(rows))
+    return _per_second(window, float(told.sum()), counted, ends)
 
 
 @_registered("output_tokens_per_s")

@@ -5,7 +5,8 @@ import numpy as np
 from plans.schema import Criterion
 from reports.analysis import Measured
 from reports.frames import Mask, among, equals, numbers, only
-from reports.statistics import mean_interval, wilson
+from reports.intervals import mean_interval, share_interval
+from reports.statistics import wilson
 from reports.windows import Window
 from samples.sample import RESPONSES, Defect, Outcome
 
@@ -23,7 +24,7 @@ def quality_mean(window: Window) -> Measured:
 
 def _mean(window: Window, column: str, chosen: Mask) -> Measured:
     values = numbers(window.requests, column)[chosen]
-    interval = mean_interval(values, numbers(window.requests, "due_s")[chosen])
+    interval = mean_interval(values, window.blocks(window.requests).only(chosen))
     if interval is not None:
         interval = (max(interval[0], 0.0), min(interval[1], 1.0))
     return Measured(float(values.mean()), len(values), interval=interval)
@@ -92,4 +93,4 @@ def defect_rate(window: Window, defect: Defect | None = None) -> Measured:
         return Measured(None, 0, "no answer of a language model was received")
     found = np.asarray(rows["defect"].notna(), dtype=np.bool_) if defect is None else equals(rows, "defect", defect)
     bad = int(found.sum())
-    return Measured(bad / len(rows), len(rows), interval=wilson(bad, len(rows)))
+    return Measured(bad / len(rows), len(rows), interval=share_interval(found, window.blocks(rows)))

@@ -4,6 +4,7 @@ import numpy as np
 
 from plans.run import SHORTEST_TREND_S
 from reports.analysis import Measured
+from reports.intervals import mean_interval
 from reports.statistics import Floats, slope, thinned, trend_p
 from reports.windows import Window
 
@@ -61,8 +62,14 @@ def _most(window: Window) -> float:
 
 def cpu_mean(window: Window) -> Measured:
     """Return the mean CPU of the target in cores."""
-    values, problem = _covered(window, CPU)
-    return problem or Measured(float(values.mean()), len(values))
+    _, problem = _covered(window, CPU)
+    return problem or mean_of_readings(window, CPU)
+
+
+def mean_of_readings(window: Window, metric: str, source: str = "target") -> Measured:
+    """Return the mean of the readings with its interval; there must be one."""
+    times, values = window.readings(metric, source)
+    return Measured(float(values.mean()), len(values), interval=mean_interval(values, window.blocks_at(times)))
 
 
 def cpu_max(window: Window) -> Measured:

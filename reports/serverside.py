@@ -6,7 +6,7 @@ import numpy as np
 
 from reports.analysis import Measured
 from reports.frames import equals, numbers, only
-from reports.resources import allowed_hole, longest_hole
+from reports.resources import allowed_hole, longest_hole, mean_of_readings
 from reports.statistics import Floats
 from reports.windows import RunData, Scope, Window
 from samples.sample import Protocol
@@ -21,8 +21,8 @@ _NOTED_SHARE, _NOTED_REQUESTS = 0.2, 2.0
 
 def queue_mean(window: Window) -> Measured:
     """Return the mean of the server's waiting requests."""
-    values, problem = _covered(window, WAITING, "server")
-    return problem or Measured(float(values.mean()), len(values))
+    _, problem = _covered(window, WAITING, "server")
+    return problem or mean_of_readings(window, WAITING, "server")
 
 
 def queue_max(window: Window) -> Measured:

@@ -1,11 +1,10 @@
 """The statistics of the report: exact percentiles, intervals, trends. Checked against numpy and scipy in tests."""
 
 import math
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -14,7 +13,6 @@ PERMILLE = {"p50": 500, "p90": 900, "p95": 950, "p99": 990, "p999": 999}
 """Percentiles by the names that metrics use, in thousandths: integers keep the ranks exact."""
 
 _Z95 = 1.959963984540054
-_FEWEST_BLOCKS = 10
 _MOST_TREND_POINTS = 600
 
 
@@ -31,28 +29,28 @@ def nearest_rank(ordered: NDArray[np.generic], permille: int) -> float:
     return float(ordered[rank(len(ordered), permille) - 1])
 
 
-@lru_cache(maxsize=256)
-def interval_ranks(count: int) -> dict[int, tuple[int, int]]:
-    """Return the ranks between which each percentile lies with 95 % confidence, by permille.
+def t_quantile(freedom: float, level: float = 0.95) -> float:
+    """Return the half-width of a two-sided interval in standard errors: Student's t, the normal one for infinity."""
+    return float(
+        special.stdtrit(freedom, (1 + level) / 2) if math.isfinite(freedom) else special.ndtri((1 + level) / 2)
+    )
 
-    Order statistics: the number of values below the true percentile is binomial (count, q). A rank above `count`
-    means that there are too few values for an upper end. Source: Conover, Practical Nonparametric Statistics, 3.2.
+
+def beta_ends(share: float, count: float, errors: float) -> Interval:
+    """Return the shares between which that of `count` independent values lies, `errors` standard errors to each side.
+
+    The beta distribution stands for the binomial one, which knows whole numbers only.
     """
-    shares = np.array(list(PERMILLE.values())) / 1000
-    lower = stats.binom.ppf(0.025, count, shares)
-    upper = stats.binom.ppf(0.975, count, shares) + 1
-    return {p: (int(a), int(b)) for p, a, b in zip(PERMILLE.values(), lower, upper, strict=True)}
+    worth = count * (_Z95 / errors) ** 2
+    low, high = special.betaincinv(worth * share, worth * (1 - share), [0.025, 0.975])
+    return float(low), float(high)
 
 
-def percentile_interval(ordered: NDArray[np.generic], permille: int, count: int | None = None) -> Interval | None:
-    """Return the 95 % interval of a percentile, or None when there are too few values for both ends.
-
-    `count` is the number of values when the largest of them are infinite and not in `ordered`.
-    """
-    lower, upper = interval_ranks(len(ordered) if count is None else count)[permille]
-    if lower < 1 or upper > len(ordered):
-        return None
-    return float(ordered[lower - 1]), float(ordered[upper - 1])
+def exact_ends(share: float, count: float, errors: float) -> Interval:
+    """Return the ends of Clopper and Pearson's interval of a share of `count` values, which need be no whole number."""
+    worth = count * (_Z95 / errors) ** 2
+    hits, rest = worth * share, worth * (1 - share)
+    return float(special.betaincinv(hits, rest + 1, 0.025)), float(special.betaincinv(hits + 1, rest, 0.975))
 
 
 def wilson(successes: int, count: int) -> Interval | None:
@@ -64,27 +62,6 @@ def wilson(successes: int, count: int) -> Interval | None:
     half = _Z95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
     # At 0 and 1 the formula ends exactly there; rounding must not put the share outside its own interval.
     return min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share)
-
-
-def mean_interval(values: Floats, times: Floats, block_s: float = 10.0) -> Interval | None:
-    """Return the 95 % interval of the mean of `values` that were due at `times` (seconds).
-
-    Requests within a few seconds are not independent, so blocks of time are the units and the mean is the ratio of
-    their sums to their counts. Source: Cochran, Sampling Techniques, 6.4. With fewer than 10 blocks the values are
-    taken as independent, which makes the interval too narrow, and is all that can be said.
-    """
-    if len(values) < 2:
-        return None
-    _, block, counts = np.unique(np.floor((times - times.min()) / block_s), return_inverse=True, return_counts=True)
-    sums = np.bincount(block, weights=values)
-    mean = float(values.mean())
-    if (units := len(counts)) < _FEWEST_BLOCKS:
-        half = _Z95 * float(values.std(ddof=1)) / math.sqrt(len(values))
-    else:
-        rest = sums - mean * counts
-        deviation = math.sqrt(units / (units - 1) * float(rest @ rest)) / len(values)
-        half = float(stats.t.ppf(0.975, units - 1)) * deviation
-    return mean - half, mean + half
 
 
 def thinned(times: Floats, values: Floats) -> tuple[Floats, Floats]:

@@ -11,6 +11,7 @@ from plans.run import Ending, PhaseRecord, RunRecord
 from plans.schema import Plan
 from reports.analysis import Accounting
 from reports.frames import Frames, among, equals, flags, numbers, only
+from reports.intervals import Blocks
 from reports.statistics import Floats
 from samples.answers import Judgement
 from samples.sample import RESPONSES, Outcome, Protocol
@@ -126,6 +127,11 @@ class Window:
         """Seconds between start and end."""
         return max(self.end_s - self.start_s, 0.0)
 
+    @property
+    def closed(self) -> bool:
+        """True when users, and not a schedule, decided how many requests there were."""
+        return self.phase.closed if self.phase else any(phase.closed for phase in self.run.phases)
+
     @cached_property
     def rows(self) -> pd.DataFrame:
         """Every sample of the scope."""
@@ -170,6 +176,15 @@ class Window:
     def connects(self) -> pd.DataFrame:
         """Attempts to open a WebSocket."""
         return only(self.websocket, equals(self.websocket, "name", "connect"))
+
+    def blocks(self, rows: pd.DataFrame) -> Blocks:
+        """Return in which bin of time each of these rows was due; the phases of a whole run are strata."""
+        return self.blocks_at(numbers(rows, "due_s"))
+
+    def blocks_at(self, times: Floats) -> Blocks:
+        """Return the bins of these moments, in ascending order."""
+        phases = [self.phase] if self.phase else self.run.phases
+        return Blocks.of(times, [(phase.start_s, phase.end_s) for phase in phases if phase.reached])
 
     @cached_property
     def accounting(self) -> Accounting:

@@ -10,9 +10,7 @@ from scipy import stats
 
 from reports.statistics import (
     PERMILLE,
-    mean_interval,
     nearest_rank,
-    percentile_interval,
     rank,
     slope,
     thinned,
@@ -52,44 +50,6 @@ def test_the_wilson_interval_is_scipys(count: int, data: st.DataObject) -> None:
 
 def test_a_share_of_nothing_has_no_interval() -> None:
     assert wilson(0, 0) is None
-
-
-@pytest.mark.parametrize("permille", [500, 950, 990])
-def test_the_interval_of_a_percentile_covers_the_true_value_19_times_in_20(permille: int) -> None:
-    rng = np.random.default_rng(permille)
-    true = stats.expon.ppf(permille / 1000)
-    ends = [percentile_interval(np.sort(rng.exponential(size=1000)), permille) for _ in range(600)]
-    covered = [low <= true <= high for low, high in (end for end in ends if end is not None)]
-
-    assert len(covered) == 600
-    assert np.mean(covered) == pytest.approx(0.955, abs=0.03)
-
-
-def test_too_few_values_for_the_upper_end_of_a_high_percentile_have_no_interval() -> None:
-    assert percentile_interval(np.arange(100.0), 990) is None
-    assert percentile_interval(np.arange(100.0), 500) == (39.0, 60.0)
-
-
-def test_the_interval_of_a_mean_is_wider_when_neighbours_are_alike() -> None:
-    rng = np.random.default_rng(7)
-    times = np.arange(0, 600, 0.1)
-    alike = np.repeat(rng.normal(100, 20, 60), 100)  # one level per 10 s block
-
-    low, high = mean_interval(alike, times) or (math.nan, math.nan)
-
-    blocks = alike.reshape(60, 100).mean(axis=1)
-    expected = stats.t.interval(0.95, 59, blocks.mean(), stats.sem(blocks))
-    assert (low, high) == pytest.approx(expected)
-    assert high - low > 5 * 2 * 1.96 * alike.std() / math.sqrt(len(alike))
-
-
-def test_the_mean_of_a_short_stretch_has_the_normal_interval_and_one_value_has_none() -> None:
-    values = np.array([1.0, 2.0, 3.0, 4.0])
-    low, high = mean_interval(values, np.arange(4.0)) or (math.nan, math.nan)
-
-    half = stats.norm.ppf(0.975) * values.std(ddof=1) / 2
-    assert (low, high) == pytest.approx((2.5 - half, 2.5 + half))
-    assert mean_interval(values[:1], np.zeros(1)) is None
 
 
 def test_a_trend_is_told_from_noise_and_a_constant_has_none() -> None:

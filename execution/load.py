@@ -55,6 +55,10 @@ class Traffic(Protocol):
     def users(self) -> int:
         """Users, those who hold connections included."""
 
+    @property
+    def settled_s(self) -> float:
+        """Seconds from the origin; whatever was due before is on disk, as far as the disk takes it."""
+
 
 class Load(Traffic, Protocol):
     """What makes the load of a run: this process, or workers."""
@@ -147,6 +151,7 @@ class OwnLoad:
             drop=self._drop,
             random=Random(derive_seed(seed, "think", int(worker))),
         )
+        self.storage.settled = lambda: self.dispatcher.settled
         firsts = {span.name: first for span, first in zip(schedule.spans, schedule.firsts, strict=True)}
         self.session = Session(
             plan, plan.target.host, seed, int(worker), self.clock, self.recorder, self.dispatcher, folder, firsts
@@ -174,6 +179,11 @@ class OwnLoad:
         """Users that there are now."""
         runner = self._environment.runner
         return runner.user_count if runner else 0
+
+    @property
+    def settled_s(self) -> float:
+        """Seconds from the origin; whatever was due before is on disk."""
+        return self.storage.settled_s
 
     # -- under way ------------------------------------------------------------------------------------------
 

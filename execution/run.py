@@ -22,7 +22,7 @@ from execution.console import Console
 from execution.faults import FaultTimeline
 from execution.load import Load, OwnLoad
 from execution.options import Options
-from execution.storage import Storage
+from execution.storage import Storage, on_disk
 from plans.capacity import capacity
 from plans.hosts import EMBEDDED
 from plans.input_files import replay_notes
@@ -84,7 +84,7 @@ class Run:
         self.totals.take(batch)
 
     def _storage(self, recorder: Recorder, process: ProcessRecord) -> Storage:
-        return Storage(self.folder, recorder, process, self._digest)
+        return on_disk(self.folder, recorder, process, self._digest)
 
     def _record(self, notes: list[str]) -> RunRecord:
         options = self._options

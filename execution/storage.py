@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import gevent
 import gevent.event
@@ -23,11 +23,22 @@ _Result = TypeVar("_Result")
 Digest = Callable[[pa.RecordBatch, float], None]
 
 
-class _File:
-    """A file of segments, and the batches that its disk has not taken yet."""
+class Writer(Protocol):
+    """Where batches are brought, in a thread."""
 
-    def __init__(self, path: Path, schema: pa.Schema, errors: list[str]) -> None:
-        self._writer, self._schema, self._errors = SegmentWriter(path, schema), schema, errors
+    @property
+    def name(self) -> str:
+        """What it is called in a message."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take a batch. Raises OSError when it is to be offered again."""
+
+
+class _Stream:
+    """Batches of one schema on their way to a writer, and those that it has not taken yet."""
+
+    def __init__(self, writer: Writer, schema: pa.Schema, errors: list[str]) -> None:
+        self._writer, self._schema, self._errors = writer, schema, errors
         self._held: list[pa.RecordBatch] = []
 
     def take(self, records: Sequence[Sample] | Sequence[Reading]) -> list[pa.RecordBatch]:
@@ -57,14 +68,16 @@ class _File:
         try:
             self._writer.write(batch)
         except OSError as error:
-            return f"cannot write {self._writer.path.name}: {error.strerror or error}"
+            return f"cannot write {self._writer.name}: {error.strerror or error}"
         return None
 
 
 class Storage:
-    """The writer of one process's segments."""
+    """Moves the samples and readings of one process to where they are kept: files, or another process."""
 
-    def __init__(self, folder: Path, recorder: Recorder, process: ProcessRecord, digest: Digest) -> None:
+    def __init__(
+        self, recorder: Recorder, process: ProcessRecord, digest: Digest, samples: Writer, readings: Writer
+    ) -> None:
         """`digest` is told of what was recorded, and up to when, in a thread."""
         self._recorder, self._process, self._digest = recorder, process, digest
         self.settled: Callable[[], float] = recorder.clock
@@ -73,8 +86,8 @@ class Storage:
         """Whatever was due before this moment is on disk, as far as the disk takes it."""
         leave_pandas_out()
         errors = process.write_errors
-        self._samples = _File(folder / f"samples-{recorder.worker}.arrow", SAMPLE_SCHEMA, errors)
-        self._readings = _File(folder / f"resources-generator-{recorder.worker}.arrow", READING_SCHEMA, errors)
+        self._samples = _Stream(samples, SAMPLE_SCHEMA, errors)
+        self._readings = _Stream(readings, READING_SCHEMA, errors)
         self._new_readings: list[Reading] = []
         self._closing = gevent.event.Event()
         self._flusher: gevent.Greenlet | None = None
@@ -110,6 +123,13 @@ class Storage:
         self.settled_s = settled
         self._readings.write()
         self._process.begun, self._process.recorded = self._recorder.begun, self._recorder.recorded
+
+
+def on_disk(folder: Path, recorder: Recorder, process: ProcessRecord, digest: Digest) -> Storage:
+    """Return the storage of a process that keeps its segments in the run folder."""
+    samples = SegmentWriter(folder / f"samples-{recorder.worker}.arrow", SAMPLE_SCHEMA)
+    readings = SegmentWriter(folder / f"resources-generator-{recorder.worker}.arrow", READING_SCHEMA)
+    return Storage(recorder, process, digest, samples, readings)
 
 
 def _aside(work: Callable[..., _Result], *arguments: object) -> _Result:

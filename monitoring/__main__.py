@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sampler = Sampler(probes, writer, options.interval, clock, stop.wait, asides)
     sampler.sample()
     target_pid = target.pid if target is not None else None
-    _say(ready=True, pid=os.getpid(), file=writer.path.name, target_pid=target_pid, missing=missing)
+    _say(ready=True, pid=os.getpid(), file=writer.name, target_pid=target_pid, missing=missing)
     if not stop.wait(max(0.0, -_BEFORE_S - clock())):
         if clock() < 0:
             sampler.sample()
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sampler.run()
     cores = sampler.cpu_cores()
     if sampler.write_errors:
-        note(f"the monitor could not write to {writer.path.name} {sampler.write_errors} times")
+        note(f"the monitor could not write to {writer.name} {sampler.write_errors} times")
     _say(
         stopped=True,
         readings=sampler.readings,

@@ -73,21 +73,19 @@ def leave_pandas_out() -> None:
 class SegmentWriter:
     """Appends batches of records to one Arrow stream file.
 
-    Raises OSError from `append` when the disk does not take the data; what was written before stays readable, and
-    the same records may be offered again.
+    Raises OSError when the disk does not take the data; what was written before stays readable, and the same records
+    may be offered again.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.path = path
-        self._schema = schema
+        self.path, self._schema = path, schema
         self._good_size = 0
         path.touch()
-        self._begin_stream()
 
-    def _begin_stream(self) -> None:
-        self._encoded = io.BytesIO()
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._stream = pa.ipc.new_stream(pa.PythonFile(self._encoded, mode="w"), self._schema, options=options)
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
 
     def append(self, records: Sequence[Sample] | Sequence[Reading]) -> None:
         """Write the records as one batch and force it to disk."""
@@ -95,22 +93,11 @@ class SegmentWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write a batch that is encoded already and force it to disk."""
-        before = self._encoded.tell()
-        self._stream.write_batch(batch)
-        try:
-            self._flush()
-        except OSError:
-            if self._good_size == 0:
-                self._begin_stream()  # Arrow writes the schema with the first batch, and once only
-            else:
-                self._encoded.seek(before)
-                self._encoded.truncate()
-            raise
-        self._encoded.seek(0)
-        self._encoded.truncate()
+        self.write_packed(pack(batch))
 
-    def _flush(self) -> None:
-        data = self._encoded.getvalue()
+    def write_packed(self, segment: bytes) -> None:
+        """Write a batch that is packed already and force it to disk."""
+        data = segment if self._good_size else _head(self._schema) + segment
         with self.path.open("r+b") as file:
             # A batch that a full disk cut in half is overwritten by the next.
             file.truncate(self._good_size)
@@ -119,6 +106,26 @@ class SegmentWriter:
             file.flush()
             os.fsync(file.fileno())
         self._good_size += len(data)
+
+
+def _head(schema: pa.Schema) -> bytes:
+    """Return what every stream of a schema begins with."""
+    head: bytes = schema.serialize().to_pybytes()
+    return head
+
+
+def pack(batch: pa.RecordBatch) -> bytes:
+    """Return a batch, compressed, as it stands in a stream after the schema."""
+    packed = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    pa.ipc.new_stream(pa.PythonFile(packed, mode="w"), batch.schema, options=options).write_batch(batch)
+    return packed.getvalue()[len(_head(batch.schema)) :]
+
+
+def unpack(segment: bytes, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the batch that was packed. Raises pa.ArrowInvalid for anything else."""
+    with pa.ipc.open_stream(_head(schema) + segment) as stream:
+        return stream.read_next_batch()
 
 
 def encode(records: Sequence[Sample] | Sequence[Reading], schema: pa.Schema) -> pa.RecordBatch:

@@ -17,6 +17,7 @@ from gevent.hub import Waiter
 from plans.phases import Think
 from plans.schema import Pool
 from samples.sample import AT_MAXIMUM
+from scenarios.seat import Seat
 from shapes.arrivals import PhaseSpan, Schedule
 
 STILL_GROWING = "pool still growing"
@@ -72,7 +73,7 @@ class _Class:
 
 
 class Dispatcher:
-    """The arrivals of one process.
+    """The arrivals of one process: those of `schedule`, and the parts of a larger one that it is handed later.
 
     `clock` gives seconds from the run's origin. `drop` records an arrival that was never sent, with the reason.
     """
@@ -94,8 +95,15 @@ class Dispatcher:
         self._classes = {name: _Class(share / total) for name, share in shares.items()}
         self._loop = gevent.get_hub().loop
         self._stop_at = math.inf
-        self._next_due = 0.0
-        self._pool_size = 0
+        self._next_due: dict[int, float] = {}
+        """Of each part that is being made, by identity."""
+        self._pool_size, self._most_users = 0, pool.max_users
+        self._seats = [Seat(0.0, 0, 1)]
+        self._parts: list[gevent.Greenlet] = []
+        self.lease_until = math.inf
+        """Nothing is begun from here on: others take over from a process that nobody has heard of for so long."""
+        self.lapses = 0
+        """How often the lease ran out."""
         self.offered = 0
         """Arrivals and iterations that have come due."""
 
@@ -171,29 +179,62 @@ class Dispatcher:
         """Hand over every arrival when it is due; returns after the last one, or when stopped."""
         housekeeper = gevent.spawn(self._keep_house)
         try:
-            names, spans, schedule = self._schedule.names, self._schedule.spans, self._schedule
-            rows: Iterable[tuple[float, int, int, int]] = zip(
-                schedule.times, schedule.phases, schedule.scenarios, schedule.indices, strict=True
-            )
-            for due, phase, scenario, index in rows:
-                self._next_due = due
-                self._sleep_until(due)
-                if due >= self._stop_at:
-                    break
-                mine = self._classes[names[scenario]]
-                self._offer(mine, Arrival(float(due), names[scenario], spans[phase].name, int(index)))
-            self._next_due = math.inf
-            self._sleep_until(min(spans[-1].end, self._stop_at))
+            self._make(self._schedule)
+            self._sleep_until(min(self._schedule.spans[-1].end, self._stop_at))
+            gevent.joinall(self._parts)
         finally:
             housekeeper.kill()
 
-    def end(self) -> None:
-        """Let no further arrival come due; what is in flight goes on, and what waits finds its user."""
-        self._stop_at = min(self._stop_at, self._clock())
+    def hand_over(self, part: Schedule) -> None:
+        """Make the arrivals of `part` too, each when it is due; one that is due already is late."""
+        self._parts.append(gevent.spawn(self._make, part))
 
-    def stop(self) -> None:
-        """Let no further arrival come due; what is in flight goes on, and the backlog is dropped."""
-        self.end()
+    def _make(self, part: Schedule) -> None:
+        names, spans, lapses = part.names, part.spans, self.lapses
+        rows: Iterable[tuple[float, int, int, int]] = zip(
+            part.times, part.phases, part.scenarios, part.indices, strict=True
+        )
+        for due, phase, scenario, index in rows:
+            self._next_due[id(part)] = due
+            self._sleep_until(due)
+            if due >= self._stop_at or self.lapsed() or self.lapses != lapses:
+                break
+            mine = self._classes[names[scenario]]
+            self._offer(mine, Arrival(float(due), names[scenario], spans[phase].name, int(index)))
+        self._next_due.pop(id(part), None)
+
+    def sit(self, seat: Seat) -> None:
+        """Take a share of the concurrent users and of the pool, from the seat's moment on."""
+        self._seats.append(seat)
+
+    def seat(self, now: float) -> Seat | None:
+        """Return the seat of this process; None when it has none, before it is given one and after its lease."""
+        return next((seat for seat in reversed(self._seats) if seat.from_s <= now), None)
+
+    def lapsed(self) -> bool:
+        """Return True when the lease has just run out: all parts and the seat are given up, and others have them."""
+        if self._clock() < self.lease_until:
+            return False
+        self.lease_until = math.inf
+        self.lapses += 1
+        self._seats = []
+        return True
+
+    @property
+    def stopped_at(self) -> float:
+        """From when on nothing comes due any more; infinity when nobody stopped it."""
+        return self._stop_at
+
+    def end(self, at: float = 0.0) -> None:
+        """Let no further arrival come due, from `at` on if that is to come; what is in flight goes on.
+
+        What waits finds its user.
+        """
+        self._stop_at = min(self._stop_at, max(at, self._clock()))
+
+    def stop(self, at: float = 0.0) -> None:
+        """Let no further arrival come due, as `end` does it, and drop the backlog."""
+        self.end(at)
         self.drop_backlog(RUN_STOPPED)
 
     def give_up_waiting(self, when: str) -> None:
@@ -212,7 +253,7 @@ class Dispatcher:
 
     def _shortage(self, mine: _Class) -> str:
         """Return why no user is free: the plan allows no more, they are of other classes, or have not come up yet."""
-        if self._pool_size < self._pool.max_users:
+        if self._pool_size < self._most_users:
             return STILL_GROWING
         idle = sum(len(other.free) for other in self._classes.values() if other is not mine)
         return OTHERS_IDLE if idle > mine.busy else AT_MAXIMUM
@@ -226,7 +267,7 @@ class Dispatcher:
     def settled(self) -> float:
         """Seconds from the origin before which all that was due has been accounted for."""
         oldest = [next(iter(mine.open.values())).due for mine in self._classes.values() if mine.open]
-        return min(self._clock(), self._next_due, *oldest)
+        return min([self._clock(), *self._next_due.values(), *oldest])
 
     @property
     def waiting(self) -> int:
@@ -242,15 +283,18 @@ class Dispatcher:
 
         Locust keeps the proportions of the classes, so the class that is shortest of users decides.
         """
-        wanted = 0.0
+        seat = self.seat(max(now, self._seats[0].from_s)) if self._seats else None
+        if seat is None:
+            return self._pool_size
+        wanted, self._most_users = 0.0, math.ceil(self._pool.max_users / seat.of)
         for mine in self._classes.values():
-            ahead = self._peak_ahead(now) * mine.share
-            slots = self._slots_ahead(now) * mine.share
+            ahead = self._peak_ahead(now) * mine.share / seat.of
+            slots = self._slots_ahead(now) * mine.share / seat.of
             need = mine.busy + len(mine.backlog) + ahead * _HEADROOM_S + slots
             if self._pool_size == 0:
                 need = max(need, ahead * (self._pool.expected_latency + _HEADROOM_S))
             wanted = max(wanted, (need + 1) / mine.share)
-        self._pool_size = max(self._pool_size, min(math.ceil(wanted), self._pool.max_users))
+        self._pool_size = max(self._pool_size, min(math.ceil(wanted), self._most_users))
         return self._pool_size
 
     # -- inside ---------------------------------------------------------------------------------------------
@@ -286,6 +330,7 @@ class Dispatcher:
         """Drop what has waited too long, and open the slots of closed phases."""
         while True:
             now = self._clock()
+            self.lapsed()
             for mine in self._classes.values():
                 self._expire(mine, now)
             for span, _ in self._closed.values():
@@ -304,14 +349,15 @@ class Dispatcher:
         self._drop(arrival, reason)
 
     def _open_slots(self, span: PhaseSpan, now: float) -> None:
+        seat = self.seat(now)
         for name, mine in self._classes.items():
-            mine.slots_wanted = self._slots_wanted(span, mine, now)
+            mine.slots_wanted = seat.share(self._slots_wanted(span, mine, now)) if seat else 0
             for _ in range(mine.slots_wanted - mine.slots):
                 mine.slots += 1
                 self._offer(mine, Arrival(now, name, span.name, closed=True, turn=self._loop.iteration))
 
     def _slots_wanted(self, span: PhaseSpan, mine: _Class, now: float) -> int:
-        """Return the concurrent users of a class: shares of the whole, rounded so that they add up to it."""
+        """Return the concurrent users of a class in all processes: rounded so that the classes add up to the whole."""
         users = round(span.pacer.rate(now - span.start))
         counted, before = 0.0, 0
         for one in self._classes.values():
@@ -323,7 +369,7 @@ class Dispatcher:
         return 0
 
     def _peak_ahead(self, now: float) -> float:
-        """Return the highest rate within the headroom, arrivals/s in this process."""
+        """Return the highest rate within the headroom, arrivals/s in all processes."""
         return self._highest_ahead(now, closed=False)
 
     def _slots_ahead(self, now: float) -> float:

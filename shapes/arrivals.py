@@ -7,7 +7,7 @@ A phase that replays a recording has the recorded times instead, to the nanoseco
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,15 +53,16 @@ class Schedule:
         """Return every n-th arrival from the i-th on: the share of process i of n, with nothing to agree on."""
         if not 0 <= i < n:
             raise ValueError(f"stripe must be in 0..{n - 1}, got {i}")
-        part = slice(i, None, n)
-        return Schedule(
-            self.spans,
-            self.names,
-            self.times[part],
-            self.phases[part],
-            self.scenarios[part],
-            self.indices[part],
-            self.firsts,
+        return self.rows(slice(i, None, n))
+
+    def rows(self, rows: slice | NDArray[np.int64]) -> "Schedule":
+        """Return some of the arrivals, under the same phases."""
+        return replace(
+            self,
+            times=self.times[rows],
+            phases=self.phases[rows],
+            scenarios=self.scenarios[rows],
+            indices=self.indices[rows],
         )
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from execution import storage
-from execution.storage import Storage
+from execution.storage import on_disk
 from plans.run import ProcessRecord
 from samples.recorder import Recorder
 from samples.sample import Reading
@@ -24,7 +24,7 @@ class Run:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.recorder = folder, Recorder("0", lambda: 0.0)
         self.process = ProcessRecord(worker="0", pid=1)
-        self.storage = Storage(folder, self.recorder, self.process, lambda batch, now: None)
+        self.storage = on_disk(folder, self.recorder, self.process, lambda batch, now: None)
         self.refusing: set[str] = set()
         self.slow: set[str] = set()
         write = SegmentWriter.write

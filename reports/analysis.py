@@ -20,6 +20,9 @@ REPORT_FOLDER = "report"
 """Folder of a run's report in its run folder."""
 PAGE = "report.html"
 
+SPECTRUM = tuple(step * 10.0**decade for decade in range(9) for step in (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8))
+"""Where a spectrum is taken: 1 / (1 - p), so 2 is the median, 20 p95, 1000 p99.9."""
+
 
 class Verdict(StrEnum):
     """The answer."""
@@ -164,10 +167,12 @@ class Series:
 class Timeline:
     """Everything over the run's one time axis.
 
-    Keys of `load`: offered, achieved (responses), failed, dropped — per second. Of `latency`: p50, p95, p99, max —
-    ms, by due time. `in_flight`: requests sent and not done. `resources`: `host.*`, `target.*`, `generator.*`.
-    `llm`: ttft_due_p95, icl_p95, output_tokens_per_s. `quality`: quality, consistency, defects, load (share of its
-    peak) — 0 to 1. `websocket`: message_latency_p95, messages, connections.
+    Keys of `load`: offered, achieved (responses), failed, dropped — per second; achieved.max and achieved.min are its
+    busiest and quietest second where steps are longer. Of `latency`: p50, p95, p99, max — ms, by due time.
+    `in_flight`: requests sent and not done. `resources`: `host.*`, `target.*`, `generator.*`.
+    `llm`: ttft_due_*, icl_*, tpot_*, output_tokens_per_s, input_tokens_per_s. `quality`: quality, consistency,
+    defects, load (share of its peak) — 0 to 1. `websocket`: message_latency_*, messages, connections. `sql`:
+    query_* (sent to done) and pool_wait_*.
     Groups without data are empty lists.
     """
 
@@ -183,6 +188,74 @@ class Timeline:
     websocket: list[Series]
     resources: list[Series]
     quality: list[Series] = field(default_factory=list)
+    sql: list[Series] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """Latency by percentile, exact: `values[i]` (ms) is the nearest rank of 1 - 1 / `SPECTRUM[i]`."""
+
+    label: str
+    samples: int
+    values: list[float]
+    """As many as there are samples to tell them apart; the last one is the maximum."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """How many requests of each latency were due when: `columns[i]` covers `step_s` seconds from its begin.
+
+    A column is [number of its lowest bin, count, count, ...]; bin n holds latencies from 10^(n/10) ms on. Empty: [].
+    """
+
+    start_s: float
+    step_s: float
+    columns: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The requests of a scenario, of a name in it, of an outcome: their own exact figures. None does not restrict.
+
+    Latency is over the answered requests; of an outcome, over those that ended so, until they ended. The first
+    selection of a run restricts nothing, and its curves are those of the timeline.
+    """
+
+    scenario: str | None
+    name: str | None
+    outcome: str | None
+    samples: int
+    step_s: float
+    curves: list[Series]
+    """As in `Timeline.load` and `Timeline.latency`, on steps of `step_s` from the timeline's begin."""
+    spectra: list[Spectrum]
+    """Of the whole run, then of each phase that has any."""
+    heat: HeatMap
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRequest:
+    """One of the slowest requests that came to an end."""
+
+    due_s: float
+    latency_ms: float
+    lag_ms: float | None
+    ttft_ms: float | None
+    phase: str
+    scenario: str
+    name: str
+    outcome: str
+    status: int | None
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataFact:
+    """What a reader must know to trust the figures: one property of the data, and whether it asks for caution."""
+
+    name: str
+    text: str
+    caution: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,5 +310,10 @@ class Analysis:
     worst_answers: list[KeptAnswer] = field(default_factory=list)
     judgement: Judgement | None = None
     findings: list[Finding] = field(default_factory=list)
+    next_steps: list[str] = field(default_factory=list)
+    """What to do now, the most important first."""
+    slowest: list[SlowRequest] = field(default_factory=list)
+    data_quality: list[DataFact] = field(default_factory=list)
+    selections: list[Selection] = field(default_factory=list)
     vllm_bench: Mapping[str, JsonValue] | None = None
     """The result in the form of vLLM's `bench serve`; None when no text was generated."""

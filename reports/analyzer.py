@@ -8,6 +8,7 @@ import pandas as pd
 from plans.durations import format_duration
 from plans.phases import Phase
 from plans.run import Ending, PhaseRecord, RunRecord
+from reports.advice import next_steps
 from reports.analysis import Analysis, GroupResult, Measured, PhaseResult
 from reports.criteria import judge
 from reports.diagnosis import diagnose
@@ -18,8 +19,11 @@ from reports.known import known
 from reports.lengths import length_notes
 from reports.metrics import measure, measure_all
 from reports.score import score_of
+from reports.selections import selections
 from reports.serverside import disagreements
+from reports.slowest import slowest
 from reports.timeline import timeline
+from reports.trust import data_quality
 from reports.verdict import decide, nothing_judges_failures
 from reports.vllm_bench import vllm_bench
 from reports.windows import RunData, Scope, Window
@@ -45,6 +49,7 @@ def analyze(folder: Path) -> Analysis:
     criteria = [judge(criterion, run) for criterion in record.plan.criteria]
     health = checks(run, phases)
     verdict, reasons = decide(run, criteria, health)
+    findings = diagnose(run, criteria, phases)
     errors, kinds = error_groups(run.frames.samples)
     total = _total(run)
     notes = [*_notes(run, total), *event_notes]
@@ -70,7 +75,11 @@ def analyze(folder: Path) -> Analysis:
         known=known(run, phases, total),
         worst_answers=read_answers(folder, "worst"),
         judgement=run.judgement,
-        findings=diagnose(run, criteria, phases),
+        findings=findings,
+        next_steps=next_steps(verdict, criteria, health, findings, record.rehearsal),
+        slowest=slowest(run),
+        data_quality=data_quality(run, phases, total),
+        selections=selections(run),
         vllm_bench=vllm_bench(run),
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from plans.metrics import METRICS
-from reports.analysis import Analysis, CriterionResult, Series
+from reports.analysis import SPECTRUM, Analysis, CriterionResult, Selection, Series
 from reports.figures import limit_text
 from reports.texts import one_line
 from samples.journal import EventKind
@@ -34,27 +34,38 @@ _STYLES: dict[str, tuple[str, tuple[int, ...], float]] = {
     "timeout": ("orange", (), 1.5),
     "connect_error": ("sky", (4, 3), 1.5),
     "cut": ("ink", (1, 3), 1.5),
-    "ttft_due_p95": ("blue", (), 1.75),
-    "icl_p95": ("green", (6, 3), 1.5),
     "output_tokens_per_s": ("blue", (), 1.5),
+    "achieved.min": ("sky", (1, 3), 1.0),
     "quality": ("blue", (), 1.75),
     "consistency": ("green", (6, 3), 1.5),
     "defects": ("red", (), 1.5),
     "load": ("ink", (2, 3), 1.0),
 }
 
+_TAIL = ("p50", "p95", "p99", "max")
+"""Ends of keys whose curves are drawn like those of latency."""
 _SHADED = frozenset({"achieved", "in_flight", "output_tokens_per_s", "messages"})
 
 _LIMITED = {
     "load": ("throughput_rps", "goodput_rps", "offered_rps"),
     "latency": tuple(f"latency_{statistic}_ms" for statistic in ("mean", "p50", "p90", "p95", "p99", "p999", "max")),
-    "llm": ("ttft_due_p95_ms", "ttft_p95_ms", "icl_p95_ms", "output_tokens_per_s"),
+    "ttft": tuple(f"{family}_{one}_ms" for family in ("ttft_due", "ttft") for one in ("p50", "p95", "p99", "max")),
+    "icl": tuple(f"icl_{one}_ms" for one in ("p50", "p95", "p99", "max")),
+    "tpot": tuple(f"tpot_{one}_ms" for one in ("p50", "p95", "p99", "max")),
+    "llm": ("output_tokens_per_s", "input_tokens_per_s"),
+    "pool_wait": tuple(f"pool_wait_{one}_ms" for one in ("p50", "p95", "p99", "max")),
     "quality": ("quality_mean", "consistency_score", "defect_rate"),
-    "websocket": ("message_latency_p95_ms",),
+    "websocket": tuple(f"message_latency_{one}_ms" for one in ("p50", "p95", "p99", "max")),
     "target": ("cpu_cores_mean", "cpu_cores_max", "memory_max_bytes"),
     "server": ("queue_length_mean", "queue_length_max", "kv_cache_share_max"),
 }
 """Criteria whose limit is drawn as a line, by the group of the chart; a chart shows those of its own unit."""
+
+_CHOSEN = frozenset({"load", "latency"})
+"""Groups that the page draws of one scenario, request or outcome when it is asked to."""
+
+_AT = {f"latency_{name}_ms": at for name, at in (("p50", 2), ("p90", 10), ("p95", 20), ("p99", 100), ("p999", 1000))}
+"""Where the limit of a percentile stands in the spectrum: 1 / (1 - p)."""
 
 _SOURCES = ("server", "target", "database", "gpu", "host", "generator")
 """Where readings come from, in the order of the page."""
@@ -66,8 +77,12 @@ _TITLES = {
     ("latency", "ms"): "Latency",
     ("failures", "rps"): "Failures by outcome",
     ("in_flight", "count"): "Requests in flight",
-    ("llm", "ms"): "Language model: time to first token and gaps",
-    ("llm", "tokens/s"): "Language model: token rate",
+    ("ttft", "ms"): "Time to first token",
+    ("icl", "ms"): "Gaps between chunks",
+    ("tpot", "ms"): "Time per output token",
+    ("llm", "tokens/s"): "Tokens",
+    ("query", "ms"): "Queries",
+    ("pool_wait", "ms"): "Wait for a connection of the pool",
     ("quality", "ratio"): "Quality of the answers against the load",
     ("server", "count"): "Server: requests running and waiting",
     ("server", "connections"): "Server: its pool of connections",
@@ -78,9 +93,9 @@ _TITLES = {
     ("gpu", "ratio"): "GPU: utilisation",
     ("gpu", "W"): "GPU: power",
     ("gpu", "°C"): "GPU: temperature",
-    ("websocket", "ms"): "WebSocket: message latency",
-    ("websocket", "rps"): "WebSocket: message rate",
-    ("websocket", "count"): "WebSocket: connections",
+    ("websocket", "ms"): "Message latency",
+    ("websocket", "rps"): "Messages",
+    ("websocket", "count"): "Connections",
 }
 
 _HINTS = {
@@ -88,7 +103,11 @@ _HINTS = {
     ("latency", "ms"): "done − due, by due time",
     ("failures", "rps"): "per second, by the time they ended",
     ("websocket", "rps"): "per second",
-    ("llm", "tokens/s"): "tokens per second",
+    ("ttft", "ms"): "from the due time",
+    ("icl", "ms"): "between two events of a stream, which may hold several tokens",
+    ("tpot", "ms"): "of each answer after its first chunk",
+    ("llm", "tokens/s"): "tokens per second, by the time the answers ended",
+    ("query", "ms"): "sent to done, the wait for a connection included",
     ("quality", "ratio"): "0 to 1, by due time",
     ("in_flight", "count"): "sent and not yet done; known to the server: running and waiting",
     ("server", "count"): "as the server counts",
@@ -108,6 +127,14 @@ _STEADY = {"cores": "cores", "rps": "per second"}
 _UNITS = {"1/s": "rps", "per s": "rps", "/s": "rps", "tokens_per_s": "tokens/s"}
 
 
+_PAGES = {
+    "load": "time", "latency": "time", "heat": "time", "failures": "time", "in_flight": "time",
+    "ttft": "llm", "icl": "llm", "tpot": "llm", "llm": "llm", "quality": "llm",
+    "websocket": "websocket", "query": "database", "pool_wait": "database",
+}  # fmt: skip
+"""Section of the page that shows a group; the readings of machines stand in a section of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
     """One chart: series of one unit that share an axis."""
@@ -117,6 +144,11 @@ class Chart:
     title: str
     hint: str
     series: tuple[Series, ...]
+
+    @property
+    def page(self) -> str:
+        """The section that it stands in: time, llm, websocket, database or machines."""
+        return _PAGES.get(self.group, "machines")
 
     @property
     def id(self) -> str:
@@ -132,12 +164,33 @@ def charts(analysis: Analysis) -> list[Chart]:
         ("latency", timeline.latency),
         ("failures", timeline.failures),
         ("in_flight", timeline.in_flight),
-        ("llm", timeline.llm),
+        *_families(timeline.llm),
         ("quality", timeline.quality),
         ("websocket", timeline.websocket),
+        *_families(timeline.sql),
     ]
     groups += [(source, _of_source(timeline.resources, source)) for source in _SOURCES]
-    return [chart for group, series in groups for chart in _by_unit(group, series)]
+    found = [chart for group, series in groups for chart in _by_unit(group, series)]
+    return _with_heat(analysis, found)
+
+
+def _with_heat(analysis: Analysis, found: list[Chart]) -> list[Chart]:
+    """Put the heat map under the latency, where there is any."""
+    if not any(any(selection.heat.columns) for selection in analysis.selections[:1]):
+        return found
+    hint = "when which latency was how frequent; the darker, the more requests"
+    place = next((i + 1 for i, chart in enumerate(found) if chart.group == "latency"), len(found))
+    return [*found[:place], Chart("heat", "ms", "Latency heat map", hint, ()), *found[place:]]
+
+
+def _families(series: Iterable[Series]) -> list[tuple[str, list[Series]]]:
+    """Return the curves by family, the first word of their keys; the chart's title says it already."""
+    found: dict[str, list[Series]] = {}
+    for one in series:
+        family = next((name for name in ("pool_wait", "query", "ttft", "icl", "tpot") if one.key.startswith(name)), "")
+        label = one.key.rpartition("_")[2] if family else one.label
+        found.setdefault(family or "llm", []).append(replace(one, label=label))
+    return list(found.items())
 
 
 def _of_source(resources: Iterable[Series], source: str) -> list[Series]:
@@ -169,6 +222,12 @@ def chart_data(analysis: Analysis, drawn: list[Chart]) -> str:
         "start": timeline.start_s,
         "step": timeline.step_s,
         "points": timeline.points,
+        "spectrum": SPECTRUM,
+        "percentiles": [
+            {"at": _AT[result.criterion.metric], **_limit(analysis, result)}
+            for result in analysis.criteria
+            if result.criterion.metric in _AT
+        ],
         "phases": [
             {"name": p.name, "load": p.load, "start": p.start_s, "end": p.end_s}
             for p in analysis.phases
@@ -181,7 +240,31 @@ def chart_data(analysis: Analysis, drawn: list[Chart]) -> str:
         ],
     }
     body = ",\n".join(_chart_json(analysis, chart) for chart in drawn)
-    return f'{{"head":{script_json(head)},"charts":[{body}]}}'
+    chosen = ",\n".join(script_json(_selection(one)) for one in analysis.selections)
+    return f'{{"head":{script_json(head)},"charts":[{body}],"selections":[{chosen}]}}'
+
+
+def _selection(selection: Selection) -> dict[str, object]:
+    heat = selection.heat
+    return {
+        "scenario": selection.scenario,
+        "name": selection.name,
+        "outcome": selection.outcome,
+        "samples": selection.samples,
+        "step": selection.step_s,
+        "curves": {series.key: _rounded(series.values, 4) for series in selection.curves},
+        "spectra": [
+            {"label": one_line(one.label, 60), "samples": one.samples, "values": _rounded(one.values, 5)}
+            for one in selection.spectra
+        ],
+        "heat": {"start": heat.start_s, "step": heat.step_s, "columns": heat.columns},
+    }
+
+
+def _rounded(values: Iterable[float | None], digits: int) -> list[float | int | None]:
+    """Return the values to so many digits, whole numbers without the point: a page is mostly numbers."""
+    found = (None if v is None or not math.isfinite(v) else float(f"{v:.{digits}g}") for v in values)
+    return [int(v) if v is not None and v.is_integer() else v for v in found]
 
 
 def script_json(value: object) -> str:
@@ -194,9 +277,11 @@ def _chart_json(analysis: Analysis, chart: Chart) -> str:
     head = {
         "id": chart.id,
         "unit": chart.unit,
-        "tall": chart.group in {"load", "latency"},
+        "tall": chart.group in {"load", "latency", "heat"},
         "flat": chart.group in _FLAT,
         "log": chart.unit == "ms",
+        "heat": chart.group == "heat",
+        "chosen": chart.group in _CHOSEN,
         "limits": [_limit(analysis, result) for result in analysis.criteria if _drawn(chart, result)],
     }
     series = ",".join(_series_json(one, index) for index, one in enumerate(chart.series))
@@ -205,6 +290,8 @@ def _chart_json(analysis: Analysis, chart: Chart) -> str:
 
 def _series_json(series: Series, index: int) -> str:
     style = _STYLES.get(series.key, (_TONES[index % len(_TONES)], () if index == 0 else (3 + 2 * (index % 5), 3), 1.5))
+    if (end := series.key.rpartition("_")[2]) in _TAIL:
+        style = _STYLES[end]
     if series.key.endswith(".max"):
         style = ("ink", (1, 3), 1.0)
     tone, dash, width = style
@@ -224,13 +311,14 @@ def _drawn(chart: Chart, result: CriterionResult) -> bool:
     criterion = result.criterion
     everywhere = criterion.scenario is None and criterion.name is None
     return (
-        everywhere
+        # The load and the latency can be those of one scenario or request: its limits are drawn then.
+        (everywhere or chart.group in _CHOSEN)
         and criterion.metric in _LIMITED.get(chart.group, ())
         and METRICS[criterion.metric].unit == chart.unit
     )
 
 
-def _limit(analysis: Analysis, result: CriterionResult) -> dict[str, float | str | bool]:
+def _limit(analysis: Analysis, result: CriterionResult) -> dict[str, float | str | bool | None]:
     criterion, timeline = result.criterion, analysis.timeline
     bounds = (timeline.start_s, timeline.start_s + timeline.points * timeline.step_s)
     for phase in analysis.phases:
@@ -244,4 +332,7 @@ def _limit(analysis: Analysis, result: CriterionResult) -> dict[str, float | str
         "label": f"{word} {limit_text(criterion)}",
         "lower": criterion.operator in {">", ">="},
         "broken": result.state.value in {"fail", "warn"},
+        "scenario": criterion.scenario,
+        "name": criterion.name,
+        "phase": criterion.phase,
     }

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from reports.analysis import (
     Analysis,
     CriterionResult,
+    DataFact,
     ErrorGroup,
     Finding,
     GroupResult,
@@ -23,6 +24,7 @@ from reports.analysis import (
     Measured,
     PhaseResult,
     ScorePart,
+    SlowRequest,
     State,
     Verdict,
 )
@@ -107,6 +109,9 @@ class VerdictDocument(_Part):
     requests: list[GroupResult]
     queries: list[dict[str, JsonValue]]
     findings: list[Finding]
+    next_steps: list[str] = Field(description="what to do now, the most important first")
+    slowest: list[SlowRequest]
+    data_quality: list[DataFact]
     score: list[ScorePart]
     baseline: list[BaselinePart]
     judgement: Judgement | None
@@ -147,8 +152,8 @@ def document(analysis: Analysis) -> dict[str, Any]:
 
 
 _AS_IT_IS = (
-    "reasons", "health", "phases", "total", "scenarios", "requests", "findings", "score", "judgement",
-    "worst_answers", "errors", "notes",
+    "reasons", "health", "phases", "total", "scenarios", "requests", "findings", "next_steps",
+    "slowest", "data_quality", "score", "judgement", "worst_answers", "errors", "notes",
 )  # fmt: skip
 """Fields that the analysis and the document share."""
 

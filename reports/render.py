@@ -15,7 +15,7 @@ from markupsafe import Markup
 from plans.metrics import METRICS
 from plans.run import Ending, Precondition, RunRecord
 from reports import figures
-from reports.analysis import Analysis, GroupResult, Measured, PhaseResult
+from reports.analysis import SPECTRUM, Analysis, GroupResult, Measured, PhaseResult
 from reports.charts import chart_data, charts
 from reports.columns import GROUP_COLUMNS, HEADLINES, PHASE_TABLES, columns_with_values, label_of
 from reports.texts import LONGEST, printable
@@ -31,8 +31,16 @@ _STYLES = (
     "styles/charts.css",
     "styles/print.css",
 )
-_SCRIPTS = ("vendor/uplot-1.6.32.iife.min.js", "scripts/figures.js", "scripts/charts.js", "scripts/page.js")
+SCRIPTS = (
+    "vendor/uplot-1.6.32.iife.min.js",
+    *(
+        f"scripts/{name}.js"
+        for name in ("figures", "data", "paint", "heat", "charts", "timebar", "curves", "filters", "tips", "page")
+    ),
+)
 _EARLY = "scripts/early.js"
+
+_QUERY_FIGURES = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "pool_wait_p95_ms")
 
 OUTCOME_WORDS = {
     Outcome.OK: "ok",
@@ -64,7 +72,7 @@ class Fact:
 def render(analysis: Analysis) -> str:
     """Return the whole page as text."""
     drawn = charts(analysis)
-    scripts = [Markup(_source(name)) for name in _SCRIPTS]
+    scripts = [Markup(_source(name)) for name in SCRIPTS]
     early = Markup(_source(_EARLY))
     return (
         _environment()
@@ -79,6 +87,9 @@ def render(analysis: Analysis) -> str:
             scripts=scripts,
             charts=drawn,
             data=Markup(chart_data(analysis, drawn)),
+            sections=_sections(analysis, {chart.page for chart in drawn}),
+            spectrum_rows=_spectrum_rows(analysis),
+            query_figures=_QUERY_FIGURES,
             facts=facts(analysis),
             headlines=_headlines(analysis.total),
             phase_tables=_phase_tables(analysis),
@@ -164,6 +175,45 @@ def plan_yaml(run: RunRecord) -> str:
 
 def _command(run: RunRecord) -> str:
     return shlex.join(run.command) if run.command else ""
+
+
+def _sections(analysis: Analysis, pages: set[str]) -> list[tuple[str, str]]:
+    """Return (id, word) of the sections that the page has, in its order."""
+    answers = analysis.score or analysis.known or analysis.worst_answers or analysis.judgement
+    found = (
+        ("diagnosis", "Findings", bool(analysis.findings)),
+        ("criteria", "Criteria", True),
+        ("generator", "Trust", True),
+        ("time", "Charts", True),
+        ("llm", "LLM", "llm" in pages),
+        ("websocket", "WebSocket", "websocket" in pages),
+        ("database", "Database", bool("database" in pages or analysis.run.queries)),
+        ("machines", "Machines", "machines" in pages),
+        ("phases", "Phases", True),
+        ("requests", "Requests", True),
+        ("slowest", "Slowest", bool(analysis.slowest)),
+        ("errors", "Errors", True),
+        ("quality", "Answers", bool(answers)),
+        ("notes", "Notes", True),
+        ("plan", "Plan", True),
+        ("reproduce", "Reproduce", True),
+        ("glossary", "Glossary", True),
+    )
+    return [(name, word) for name, word, there in found if there]
+
+
+def _spectrum_rows(analysis: Analysis) -> list[tuple[str, int, list[str]]]:
+    """Return label, samples and the percentiles p50 to p99.9 and maximum of the whole run and its phases."""
+    spectra = analysis.selections[0].spectra if analysis.selections else []
+    places = [SPECTRUM.index(at) for at in (2, 10, 20, 100, 1000)]
+    return [
+        (
+            one.label,
+            one.samples,
+            [figures.figure(one.values[min(place, len(one.values) - 1)], "ms") for place in (*places, -1)],
+        )
+        for one in spectra
+    ]
 
 
 def _headlines(total: PhaseResult) -> list[tuple[str, str, Measured]]:

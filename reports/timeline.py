@@ -1,34 +1,21 @@
 """The curves of a run on one time axis: at most about 1500 points, computed from raw samples, peaks kept."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from reports.analysis import Series, Timeline
-from reports.frames import Mask, Places, among, equals, flags, numbers, only
+from reports.axis import Axis, axis_of, of_slices, percentiles, series
+from reports.families import tpot_ms
+from reports.frames import Mask, among, equals, flags, numbers, only
 from reports.serverside import RUNNING, WAITING
-from reports.statistics import Floats, nearest_rank
+from reports.statistics import Floats
 from reports.windows import RunData
 from samples.sample import RESPONSES, Outcome, Protocol
 
-MOST_POINTS = 1500
-_STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1800, 3600)
-_PEAKS = (
-    "loop_lag_p99_ms",
-    "loop_lag_max_ms",
-    "cpu_cores",
-    "cpu_share",
-    "in_flight",
-    "users",
-    "load_1m",
-    "requests_running",
-    "requests_waiting",
-    "kv_cache_share",
-)
-"""Metrics whose highest reading of a step is drawn too, beside the mean."""
+_HIDDEN = 0.05
+"""A mean hides a peak when the step's highest reading is over it by this share of the curve's range."""
 _UNITS = (
     ("pool_in_use", "connections"),
     ("pool_size", "connections"),
@@ -44,39 +31,13 @@ _UNITS = (
     ("_c", "°C"),
     ("preemptions", "preempted"),
 )
-_LATENCY = {"p50": 500, "p95": 950, "p99": 990}
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """Equidistant steps of `step_s` seconds from `start_s`."""
-
-    start_s: float
-    step_s: float
-    points: int
-
-    def places(self, times: Floats) -> Places:
-        """Return the step of each time; -1 outside the axis."""
-        places = np.floor((times - self.start_s) / self.step_s).astype(np.int64)
-        places[(places < 0) | (places >= self.points)] = -1
-        return places
-
-    def counts(self, times: Floats, weights: Floats | None = None) -> Floats:
-        """Return how many of the times, or the sum of the weights, fall into each step."""
-        places = self.places(times)
-        inside = places >= 0
-        chosen = None if weights is None else weights[inside]
-        return np.bincount(places[inside], weights=chosen, minlength=self.points).astype(np.float64)
-
-    def edges(self) -> Floats:
-        """Return the begin of every step and the end of the last."""
-        edges: Floats = self.start_s + self.step_s * np.arange(self.points + 1, dtype=np.float64)
-        return edges
+LATENCY = {"p50": 500, "p95": 950, "p99": 990}
+_TAIL = LATENCY | {"max": 1000}
 
 
 def timeline(run: RunData) -> Timeline:
     """Return every curve of the run; groups without data are empty."""
-    axis = _axis(run)
+    axis = axis_of(run)
     samples = run.frames.samples
     requests = only(samples, ~equals(samples, "protocol", Protocol.WEBSOCKET))
     iterations = only(requests, flags(requests, "iteration"))
@@ -92,31 +53,10 @@ def timeline(run: RunData) -> Timeline:
         failures=[] if empty else _failures(axis, samples),
         llm=[] if empty else _llm(axis, run, iterations),
         quality=[] if empty else _quality(axis, iterations),
+        sql=[] if empty else _sql(axis, requests),
         websocket=[] if empty else _websocket(axis, websocket),
         resources=[] if empty else _resources(axis, run.frames.readings, run.plan.monitors.interval),
     )
-
-
-def _axis(run: RunData) -> Axis:
-    samples, readings = run.frames.samples, run.frames.readings
-    ends = [run.end_s, run.record.ended_s or 0.0]
-    starts = [run.start_s]
-    if len(samples):
-        ends.append(float(numbers(samples, "done_s").max()))
-        starts.append(float(numbers(samples, "due_s").min()))
-    elif len(readings):
-        ends.append(float(numbers(readings, "t_s").max()))
-    # A pushed message may carry a stamp from before the run: the axis begins with the run all the same.
-    start = float(np.floor(max(min(starts), min(run.start_s, 0.0))))
-    length = max(ends) - start
-    if not 0 < length < 1e8:
-        return Axis(start, 1.0, 0)
-    step = next((s for s in _STEPS_S if length / s <= MOST_POINTS), float(np.ceil(length / MOST_POINTS)))
-    return Axis(start, float(step), int(np.floor(length / step)) + 1)
-
-
-def _series(key: str, label: str, unit: str, values: Floats) -> Series:
-    return Series(key, label, unit, [None if np.isnan(value) else value for value in values.tolist()])
 
 
 def _load(axis: Axis, rows: pd.DataFrame) -> list[Series]:
@@ -124,14 +64,30 @@ def _load(axis: Axis, rows: pd.DataFrame) -> list[Series]:
     due, done = numbers(rows, "due_s"), numbers(rows, "done_s")
     dropped, answered = equals(rows, "outcome", Outcome.DROPPED), among(rows, RESPONSES)
     failed = ~equals(rows, "outcome", Outcome.OK) & ~dropped
-    return [
-        _series(key, key, "rps", axis.counts(times) / axis.step_s)
+    curves = [
+        series(key, key, "rps", axis.counts(times) / axis.step_s)
         for key, times in (
             ("offered", due),
             ("achieved", done[answered]),
             ("failed", done[failed]),
             ("dropped", due[dropped]),
         )
+    ]
+    return [*curves, *_single_seconds(axis, done[answered])]
+
+
+def _single_seconds(axis: Axis, times: Floats) -> list[Series]:
+    """Return the busiest and the quietest second of each step, where a step is longer: a mean must not hide them."""
+    seconds = int(axis.step_s)
+    if seconds < 2 or seconds != axis.step_s:
+        return []
+    each = Axis(axis.start_s, 1.0, axis.points * seconds).counts(times).reshape(axis.points, seconds)
+    # The last step may reach beyond the run: its seconds after the end are not quiet, they are none.
+    quietest = each.min(axis=1)
+    quietest[-1] = np.nan
+    return [
+        series("achieved.max", "achieved, busiest second", "rps", each.max(axis=1)),
+        series("achieved.min", "achieved, quietest second", "rps", quietest),
     ]
 
 
@@ -141,31 +97,23 @@ def _failures(axis: Axis, rows: pd.DataFrame) -> list[Series]:
         mask = equals(rows, "outcome", outcome)
         if outcome is not Outcome.OK and mask.any():
             label = outcome.value.replace("_", " ")
-            result.append(_series(outcome.value, label, "rps", axis.counts(done[mask]) / axis.step_s))
+            result.append(series(outcome.value, label, "rps", axis.counts(done[mask]) / axis.step_s))
     return result
 
 
 def _latency(axis: Axis, rows: pd.DataFrame) -> list[Series]:
     answered = only(rows, among(rows, RESPONSES))
     due = numbers(answered, "due_s")
-    latency = (numbers(answered, "done_s") - due) * 1000
-    curves = _percentiles(axis, due, latency, list(_LATENCY.values()))
-    series = [_series(key, key, "ms", curve) for key, curve in zip(_LATENCY, curves, strict=True)]
-    return [*series, _series("max", "max", "ms", _percentiles(axis, due, latency, [1000])[0])]
+    return _tail(axis, due, (numbers(answered, "done_s") - due) * 1000)
 
 
-def _percentiles(axis: Axis, due: Floats, values: Floats, permilles: list[int]) -> list[Floats]:
-    """Return one curve per percentile of values in the order of their due times; NaN where there are none."""
-    return _of_slices(values, np.searchsorted(due, axis.edges()), permilles)
-
-
-def _of_slices(values: NDArray[np.generic], ends: Places, permilles: list[int]) -> list[Floats]:
-    curves = np.full((len(permilles), len(ends) - 1), np.nan)
-    for step, (first, last) in enumerate(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)):
-        if last > first:
-            ordered = np.sort(values[first:last])
-            curves[:, step] = [nearest_rank(ordered, permille) for permille in permilles]
-    return list(curves)
+def _tail(axis: Axis, due: Floats, values: Floats, key: str = "", label: str = "") -> list[Series]:
+    """Return median, p95, p99 and maximum of values (ms) in the order of their due times; nothing without a value."""
+    good = np.isfinite(values)
+    if not good.any():
+        return []
+    curves = percentiles(axis, due[good], values[good], list(_TAIL.values()))
+    return [series(f"{key}{name}", f"{label}{name}", "ms", curve) for name, curve in zip(_TAIL, curves, strict=True)]
 
 
 def _in_flight(axis: Axis, rows: pd.DataFrame) -> list[Series]:
@@ -182,7 +130,7 @@ def _in_flight(axis: Axis, rows: pd.DataFrame) -> list[Series]:
     ends = np.searchsorted(times[order], axis.edges())
     # Level `ends[i]` is the one that step i inherits; the levels after it arise inside the step.
     peaks = np.array([levels[a : b + 1].max() for a, b in pairwise(ends)], dtype=np.float64)
-    return [_series("in_flight", "in flight", "count", peaks)]
+    return [series("in_flight", "in flight", "count", peaks)]
 
 
 def _known_to_server(axis: Axis, run: RunData) -> list[Series]:
@@ -195,31 +143,43 @@ def _known_to_server(axis: Axis, run: RunData) -> list[Series]:
     both = rows.groupby("t_s")["value"].sum()
     places = axis.places(both.index.to_numpy(dtype=np.float64))
     by_step = both[places >= 0].groupby(places[places >= 0]).max()
-    return [_series("server_in_flight", "known to the server", "count", _on_axis(axis, by_step))]
+    return [series("server_in_flight", "known to the server", "count", _on_axis(axis, by_step))]
 
 
 def _llm(axis: Axis, run: RunData, iterations: pd.DataFrame) -> list[Series]:
     rows = only(iterations, equals(iterations, "protocol", Protocol.LLM))
     if not len(rows):
         return []
-    due, done, tokens = numbers(rows, "due_s"), numbers(rows, "done_s"), numbers(rows, "output_tokens")
+    due, done = numbers(rows, "due_s"), numbers(rows, "done_s")
     ttft = (numbers(rows, "sent_s") + numbers(rows, "ttft_s") - due) * 1000
-    good, counted = np.isfinite(ttft), np.isfinite(tokens)
+    result = _tail(axis, due, ttft, "ttft_due_", "first token ")
     gaps = run.frames.gaps.of(rows)
-    steps = gaps.ends[np.searchsorted(due, axis.edges())]
-    icl = _of_slices(gaps.values, steps, [950])[0] / 1000
-    rate = axis.counts(done[counted], tokens[counted]) / axis.step_s
-    curves = (
-        ("ttft_due_p95", "TTFT p95 (from due)", "ms", _percentiles(axis, due[good], ttft[good], [950])[0]),
-        ("icl_p95", "inter-chunk p95", "ms", icl),
-        (
-            "output_tokens_per_s",
-            "output tokens",
-            "tokens/s",
-            rate if counted.any() else np.full(axis.points, np.nan),
-        ),
-    )
-    return [_series(*curve) for curve in curves if np.isfinite(curve[3]).any()]
+    if len(gaps.values):
+        steps = gaps.ends[np.searchsorted(due, axis.edges())]
+        curves = of_slices(gaps.values, steps, list(_TAIL.values()))
+        result += [
+            series(f"icl_{name}", f"between chunks {name}", "ms", curve / 1000)
+            for name, curve in zip(_TAIL, curves, strict=True)
+        ]
+    result += _tail(axis, due, tpot_ms(rows), "tpot_", "per output token ")
+    for key, label, column in (
+        ("output_tokens_per_s", "output tokens", "output_tokens"),
+        ("input_tokens_per_s", "input tokens", "prompt_tokens"),
+    ):
+        tokens = numbers(rows, column)
+        if (counted := np.isfinite(tokens)).any():
+            result.append(series(key, label, "tokens/s", axis.counts(done[counted], tokens[counted]) / axis.step_s))
+    return result
+
+
+def _sql(axis: Axis, requests: pd.DataFrame) -> list[Series]:
+    rows = only(requests, equals(requests, "protocol", Protocol.SQL))
+    if not len(rows):
+        return []
+    due = numbers(rows, "due_s")
+    query = (numbers(rows, "done_s") - numbers(rows, "sent_s")) * 1000
+    waits = _tail(axis, due, numbers(rows, "pool_wait_ms"), "pool_wait_", "")
+    return [*_tail(axis, due, query, "query_", ""), *waits]
 
 
 def _quality(axis: Axis, iterations: pd.DataFrame) -> list[Series]:
@@ -236,7 +196,7 @@ def _quality(axis: Axis, iterations: pd.DataFrame) -> list[Series]:
         ("defects", "answers with a defect", _mean(axis, due[answered], bad[answered])),
         ("load", "load, share of its peak", offered / max(offered.max(), 1.0)),
     )
-    return [_series(key, label, "ratio", curve) for key, label, curve in curves if np.isfinite(curve).any()]
+    return [series(key, label, "ratio", curve) for key, label, curve in curves if np.isfinite(curve).any()]
 
 
 def _mean(axis: Axis, times: Floats, values: Floats) -> Floats:
@@ -255,17 +215,16 @@ def _websocket(axis: Axis, rows: pd.DataFrame) -> list[Series]:
     due, done = numbers(rows, "due_s"), numbers(rows, "done_s")
     timed = np.asarray(rows["latency_source"].notna(), dtype=np.bool_)
     latency = (done - due) * 1000
-    curve = _percentiles(axis, due[timed], latency[timed], [950])[0]
     places = axis.places(done)
     connection = rows["worker"].cat.codes.to_numpy() * 1e9 + np.nan_to_num(numbers(rows, "connection"))
     pairs = pd.DataFrame({"place": places, "connection": connection}).drop_duplicates()
     inside = pairs["place"].to_numpy()
     open_ = np.bincount(inside[inside >= 0], minlength=axis.points).astype(np.float64)
-    result = [
-        _series("messages", "messages", "1/s", axis.counts(done) / axis.step_s),
-        _series("connections", "connections with messages", "count", open_),
+    return [
+        *_tail(axis, due[timed], latency[timed], "message_latency_", "message latency "),
+        series("messages", "messages", "1/s", axis.counts(done) / axis.step_s),
+        series("connections", "connections with messages", "count", open_),
     ]
-    return [_series("message_latency_p95", "message latency p95", "ms", curve), *result] if timed.any() else result
 
 
 def _resources(axis: Axis, readings: pd.DataFrame, interval_s: float) -> list[Series]:
@@ -282,10 +241,17 @@ def _resources(axis: Axis, readings: pd.DataFrame, interval_s: float) -> list[Se
             key, label = f"{key}.{worker}", f"{label} ({'GPU' if source == 'gpu' else 'worker'} {worker})"
         by_step = part.groupby("place")["value"]
         unit = next((unit for ending, unit in _UNITS if str(metric).endswith(ending)), "count")
-        result.append(_series(key, label, unit, _on_axis(axis, by_step.mean())))
-        if metric in _PEAKS and axis.step_s >= 2 * interval_s:
-            result.append(_series(f"{key}.max", f"{label}, max", unit, _on_axis(axis, by_step.max())))
+        mean = _on_axis(axis, by_step.mean())
+        result.append(series(key, label, unit, mean))
+        if axis.step_s >= 2 * interval_s and _hides(mean, peaks := _on_axis(axis, by_step.max())):
+            result.append(series(f"{key}.max", f"{label}, max", unit, peaks))
     return result
+
+
+def _hides(mean: Floats, peaks: Floats) -> bool:
+    """Return whether the means of the steps leave out a peak that would be seen."""
+    both = np.concatenate([mean, peaks])
+    return bool(np.nanmax(peaks - mean) > _HIDDEN * max(np.nanmax(both) - np.nanmin(both), 1e-12))
 
 
 def _said(metric: str) -> str:

@@ -9,6 +9,7 @@ from reports.analysis import (
     Accounting,
     Analysis,
     CriterionResult,
+    DataFact,
     ErrorGroup,
     GroupResult,
     HealthCheck,
@@ -20,7 +21,7 @@ from reports.analysis import (
 )
 from samples.journal import Event, EventKind
 from samples.sample import Outcome
-from tests.reports.curves import timeline
+from tests.reports.curves import selections, slowest, timeline
 from tests.reports.records import BOUNDS, run_record
 
 _LOADS = {"baseline": "10 RPS", "ramp": "10 → 50 RPS", "sustained": "50 RPS"}
@@ -317,6 +318,10 @@ def analysis(verdict: Verdict = Verdict.PASS, points: int = 540, **changes: obje
         ],
         samples=scheduled,
         length_s=2704.2,
+        next_steps=["Look at the slowest requests.", "Measure longer."],
+        slowest=slowest(_NAMES),
+        data_quality=[DataFact("start lag", "p99 2.1 ms"), DataFact("dropped arrivals", "3 of 111,000", True)],
+        selections=selections(min(points, 300), _NAMES),
     )
     return replace(result, **changes)  # type: ignore[arg-type]
 

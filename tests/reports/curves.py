@@ -3,7 +3,11 @@
 import math
 import random
 
-from reports.analysis import Series, Timeline
+from reports.analysis import SPECTRUM, HeatMap, Selection, Series, SlowRequest, Spectrum, Timeline
+from tests.reports.records import BOUNDS
+
+Names = tuple[tuple[str, str, str], ...]
+"""Scenario, request, protocol."""
 
 
 def timeline(points: int = 540, length_s: float = 2700.0, slow: float = 1.0, seed: int = 5) -> Timeline:
@@ -70,3 +74,45 @@ def timeline(points: int = 540, length_s: float = 2700.0, slow: float = 1.0, see
             line("generator.loop_lag_ms", "event loop lag", "ms", [abs(noisy(1.1, 0.5)) for _ in times]),
         ],
     )
+
+
+def selections(points: int, of: Names, length_s: float = 2700.0) -> list[Selection]:
+    """Return figures of the whole run, of each scenario and request, and of the failures of the first request."""
+    step = length_s / points
+    curves = timeline(points)
+    series = [*curves.load[:2], *curves.latency]
+
+    def one(scenario: str | None, name: str | None, outcome: str | None, samples: int, level: float) -> Selection:
+        spectra = [
+            Spectrum(label, samples // part, [level * (1 + i / 8) for i, at in enumerate(SPECTRUM) if at < samples])
+            for part, label in enumerate(("whole run", *BOUNDS), start=1)
+        ]
+        columns = [[20 + i % 3, 3, 0, i + 1, 2] if i % 7 else [] for i in range(96)]
+        whole = scenario is None and outcome is None
+        heat = HeatMap(0.0, length_s / 96, columns)
+        return Selection(scenario, name, outcome, samples, step, [] if whole else series, spectra, heat)
+
+    names = [(scenario, name) for scenario, name, _ in of]
+    found = [one(None, None, outcome, 100_000, 200.0) for outcome in (None, "ok", "timeout")]
+    found += [one(scenario, None, None, 50_000, 150.0) for scenario in dict.fromkeys(s for s, _ in names)]
+    found += [one(scenario, name, None, 5000 + i, 100.0 + i) for i, (scenario, name) in enumerate(names)]
+    return [*found, one(*names[0], "timeout", 27, 30_000.0)]
+
+
+def slowest(of: Names) -> list[SlowRequest]:
+    """Return slow requests, the first of them failed."""
+    return [
+        SlowRequest(
+            1800.0 + i,
+            9000.0 - i,
+            0.4,
+            None if i == 0 else 800.0,
+            "sustained",
+            of[i % 2][0],
+            of[i % 2][1],
+            "timeout" if i == 0 else "ok",
+            None if i == 0 else 200,
+            "0",
+        )
+        for i in range(6)
+    ]

@@ -21,6 +21,7 @@ from tests.reports.test_render import hostile
 pytestmark = pytest.mark.skipif(BINARY is None, reason=MISSING)
 
 CHARTS = len(charts(analysis()))
+NOT_OVER_TIME = ("chart-spectrum", "chart-scatter-latency")
 SIZES = {"wide": (1440, 1800), "phone": (360, 1600)}
 
 # Pixels of a canvas that were painted, and how many colours they have: an empty or a one-coloured chart is no chart.
@@ -96,7 +97,7 @@ def test_the_page_draws_fits_and_stays_quiet(
     browser.screen(width, height, theme, mobile=size == "phone")
     browser.open(pages[name])
     painted = browser.run(_PAINTED)
-    assert len(painted) == (0 if name == "empty" else CHARTS)
+    assert len(painted) == (0 if name == "empty" else CHARTS + len(NOT_OVER_TIME))
     assert all(pixels > 500 and colours > 2 for pixels, colours in painted)
     # A document that is too wide makes a phone zoom out, so the window would grow with it.
     assert browser.run("document.documentElement.scrollWidth") <= width
@@ -135,7 +136,7 @@ def test_a_drag_in_one_chart_zooms_all_and_a_double_click_shows_all_again(
     browser: Browser, pages: dict[str, Path]
 ) -> None:
     shown(browser, pages["FAIL"])
-    browser.run("document.getElementById('charts').scrollIntoView()")
+    browser.run("document.getElementById('time').scrollIntoView()")
     browser.settle()
     whole = windows(browser)
     assert whole == [[0, 2695]] * CHARTS
@@ -169,7 +170,7 @@ def test_a_phase_and_the_button_change_the_view_from_the_keyboard(browser: Brows
 
 def test_the_cursor_reads_every_chart_at_the_same_moment(browser: Browser, pages: dict[str, Path]) -> None:
     shown(browser, pages["PASS"])
-    browser.run("document.getElementById('charts').scrollIntoView()")
+    browser.run("document.getElementById('time').scrollIntoView()")
     browser.settle()
     before = browser.run("document.querySelector('#chart-host-cores output').textContent")
     x, y = browser.run(

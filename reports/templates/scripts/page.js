@@ -1,4 +1,4 @@
-// Theme, sorting of tables, and links into closed parts of the page.
+// Theme, sorting of tables, links into closed parts of the page, paper; and the first drawing of the charts.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -63,6 +63,19 @@
     target.scrollIntoView({ block: "center" });
   }
   addEventListener("hashchange", open);
-  addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("section > details")) one.open = true; });
   open();
+
+  charts.build();
+  const evidence = document.getElementById("evidence");
+  if (evidence) new ResizeObserver(() => { charts.fit(); curves.fit(); }).observe(evidence);
+  // Paper is light and narrow: the charts are drawn again for it, and once more for the screen.
+  addEventListener("beforeprint", () => {
+    for (const one of document.querySelectorAll("section > details")) one.open = true;
+    root.classList.add("paper");
+    charts.build();
+  });
+  addEventListener("afterprint", () => {
+    root.classList.remove("paper");
+    charts.build();
+  });
 })();

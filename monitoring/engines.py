@@ -11,6 +11,7 @@ GENERATION_TOKENS = "generation_tokens_per_s"
 POOL_IN_USE = "pool_in_use"
 POOL_SIZE = "pool_size"
 POOL_WAITING = "pool_waiting"
+SESSIONS = "sessions_open"
 QUEUE_WAITING = "queue_waiting"
 """Requests of any kind that wait for a server's turn; `requests_waiting` are those to a model."""
 LOCK_WAITING = "lock_waiting"
@@ -79,6 +80,7 @@ DIALECTS = (
             POOL_IN_USE: ("database_pool_in_use",),
             POOL_SIZE: ("database_pool_size",),
             POOL_WAITING: ("database_pool_waiting",),
+            SESSIONS: ("sessions_open",),
             QUEUE_WAITING: ("station_requests_waiting",),
             LOCK_WAITING: ("lock_requests_waiting",),
         },

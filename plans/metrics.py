@@ -103,6 +103,13 @@ _SINGLES: tuple[Metric, ...] = (
         Better.HIGHER,
         "requests that were ok and inside every per-request limit of the plan / phase length",
     ),
+    Metric(
+        "throughput_degradation",
+        "ratio",
+        Better.LOWER,
+        "1 - throughput_rps of the phase / the highest throughput_rps of the earlier phases of its kind (open or "
+        "closed), 0 when it is no lower",
+    ),
     Metric("success_rate", "ratio", Better.HIGHER, "ok / scheduled"),
     Metric("error_rate", "ratio", Better.LOWER, "1 - ok / scheduled"),
     Metric("refused_rate", "ratio", Better.LOWER, "requests refused with status 429 or 503 / scheduled"),
@@ -318,6 +325,14 @@ _SINGLES: tuple[Metric, ...] = (
     ),
     Metric("kv_cache_share_max", "ratio", Better.LOWER, "highest use of the server's KV-cache", Kind.RESOURCE),
     Metric("preemptions", "count", Better.LOWER, "requests that the server put back to make room", Kind.RESOURCE),
+    Metric("sessions_max", "count", Better.NEITHER, "highest reading of the server's open sessions", Kind.RESOURCE),
+    Metric(
+        "memory_per_session_bytes",
+        "bytes",
+        Better.LOWER,
+        "memory_over_rest_bytes / sessions_max: all that the server's memory grew by, shared among its sessions",
+        Kind.RESOURCE,
+    ),
     Metric(
         "in_flight_difference",
         "count",

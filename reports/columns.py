@@ -77,6 +77,7 @@ PHASE_TABLES: tuple[tuple[str, tuple[ColumnGroup, ...]], ...] = (
             ColumnGroup("Queue", (("mean", "queue_length_mean"), ("max", "queue_length_max"))),
             ColumnGroup("KV-cache", (("max", "kv_cache_share_max"), ("preempted", "preemptions"))),
             ColumnGroup("In flight", (("ours − its", "in_flight_difference"),)),
+            ColumnGroup("Sessions", (("max", "sessions_max"), ("memory each", "memory_per_session_bytes"))),
             ColumnGroup("GPU", (("utilisation", "gpu_utilisation_mean"), ("memory", "gpu_memory_max_bytes"))),
         ),
     ),

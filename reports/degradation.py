@@ -42,6 +42,19 @@ def graceful(window: Window, good: Callable[[pd.DataFrame], Mask]) -> Measured:
     return Measured(bool(kept and _refused(window) > _REFUSALS and recovered.value is not None), samples)
 
 
+def of_throughput(window: Window, throughput: Callable[[Window], Measured]) -> Measured:
+    """Return the share of the best throughput so far that a phase does not reach, 0 to 1."""
+    if window.phase is None:
+        return Measured(None, 0, "is measured in a phase, not over the whole run")
+    phases, here = window.run.phases, throughput(window)
+    before = [phase for phase in phases[: phases.index(window.phase)] if phase.closed is window.phase.closed]
+    earlier = [throughput(window.run.window(Scope(phase.name))).value for phase in before if phase.reached]
+    best = max((float(value) for value in earlier if value is not None), default=0.0)
+    if here.value is None or best == 0:
+        return here if here.value is None else Measured(None, here.samples, "no phase of its kind comes before it")
+    return Measured(max(0.0, 1 - float(here.value) / best), here.samples)
+
+
 def _goodput_kept(window: Window, good: Callable[[pd.DataFrame], Mask]) -> float:
     """Return goodput at the highest load of the phase / the best goodput of any window of the run."""
     loads, rates = _rates(window, good)

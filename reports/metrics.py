@@ -46,13 +46,17 @@ FORMULAS: dict[str, Formula] = {
     "queue_length_max": serverside.queue_max,
     "kv_cache_share_max": serverside.kv_cache_max,
     "preemptions": serverside.preemptions,
+    "sessions_max": serverside.sessions_max,
+    "memory_per_session_bytes": serverside.memory_per_session,
     "in_flight_difference": serverside.in_flight_difference,
     "gpu_utilisation_mean": serverside.gpu_utilisation,
     "gpu_memory_max_bytes": serverside.gpu_memory,
 }
 """Every metric by its catalogue name; a test holds the names equal to the catalogue."""
 
-_OF_PHASES = frozenset({"stability_score", "stable_performance", "recovery_s", "graceful_degradation"})
+_OF_PHASES = frozenset(
+    {"stability_score", "stable_performance", "recovery_s", "graceful_degradation", "throughput_degradation"}
+)
 _OF_GROUPS = Measured(None, 0, "is taken over phases, not over a single scenario or request name")
 
 
@@ -110,6 +114,11 @@ def _offered(window: Window) -> Measured:
 def _throughput(window: Window) -> Measured:
     rows, count = window.requests, len(window.responses)
     return _per_second(window, count, count, _counted_interval(window, among(rows, RESPONSES), window.blocks(rows)))
+
+
+@_registered("throughput_degradation")
+def _throughput_degradation(window: Window) -> Measured:
+    return degradation.of_throughput(window, _throughput)
 
 
 @_registered("goodput_rps")

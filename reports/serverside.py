@@ -6,7 +6,7 @@ import numpy as np
 
 from reports.analysis import Measured
 from reports.frames import equals, numbers, only
-from reports.resources import allowed_hole, longest_hole, mean_of_readings
+from reports.resources import allowed_hole, longest_hole, mean_of_readings, memory_over_rest
 from reports.statistics import Floats
 from reports.windows import RunData, Scope, Window
 from samples.sample import Protocol
@@ -29,6 +29,22 @@ def queue_max(window: Window) -> Measured:
     """Return the highest reading of the server's waiting requests."""
     values, problem = _covered(window, WAITING, "server")
     return problem or Measured(float(values.max()), len(values))
+
+
+def sessions_max(window: Window) -> Measured:
+    """Return the highest reading of the server's open sessions."""
+    values, problem = _covered(window, "sessions_open", "server")
+    return problem or Measured(float(values.max()), len(values))
+
+
+def memory_per_session(window: Window) -> Measured:
+    """Return what the server's memory grew by, for each of the most sessions that it had."""
+    memory, sessions = memory_over_rest(window), sessions_max(window)
+    if memory.value is None or sessions.value is None:
+        return memory if memory.value is None else sessions
+    if sessions.value == 0:
+        return Measured(None, sessions.samples, "the server had no session")
+    return Measured(float(memory.value) / float(sessions.value), memory.samples)
 
 
 def kv_cache_max(window: Window) -> Measured:

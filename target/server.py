@@ -24,6 +24,7 @@ from .options import Options
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STUCK_LIMIT_S = 5.0
 MAX_WS_MESSAGE = 2**20
+ACCEPTS_PER_TURN = 16
 
 
 class Server(uvicorn.Server):
@@ -80,13 +81,22 @@ async def serve(options: Options, listener: socket.socket) -> int:
         server = Server(_config(options, platform), platform, _url(listener), early)
         if options.exit_with_parent:
             _watch_parent(server, asyncio.get_running_loop())
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=_several(listener))
     except DatabaseUnavailableError as problem:
         print(f"python -m target: error: the database cannot be used: {problem}", file=sys.stderr)
         return 2
     finally:
         await platform.stop()
     return 0
+
+
+def _several(listener: socket.socket) -> list[socket.socket]:
+    """The same socket under several descriptors, each of which the event loop asks for a new connection.
+
+    libuv accepts one connection per descriptor and turn. A turn serves every connection that is ready, so with one
+    descriptor hundreds of new clients would wait for seconds while others keep the server busy.
+    """
+    return [listener, *(listener.dup() for _ in range(ACCEPTS_PER_TURN - 1))] if os.name == "posix" else [listener]
 
 
 def _signals_of_the_start() -> list[int]:

@@ -4,43 +4,11 @@ Criteria are checked against it before a run, `reports/metrics.py` computes exac
 the two equal), and the glossaries in `docs/metrics.md` and in every report are generated from it.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
+from plans.endurance import ENDURANCE
+from plans.metric import Better, Kind, Metric
+from plans.overload import OVERLOAD
 
-
-class Better(StrEnum):
-    """The direction in which a metric improves."""
-
-    LOWER = "lower"
-    HIGHER = "higher"
-    NEITHER = "neither"
-
-
-class Kind(StrEnum):
-    """The rows that a metric is computed from: it decides which criteria filters make sense."""
-
-    REQUEST = "request"
-    LLM = "llm"
-    WEBSOCKET = "websocket"
-    SQL = "sql"
-    RESOURCE = "resource"
-    RUN = "run"
-    """A figure of the whole run and of nothing smaller."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One catalogued figure.
-
-    `unit` is `ms`, `rps`, `ratio`, `s`, `bytes`, `cores`, `tokens/s`, `count` or `bool`.
-    """
-
-    name: str
-    unit: str
-    better: Better
-    formula: str
-    kind: Kind = Kind.REQUEST
-
+__all__ = ["KNOWN_AT_THE_END", "METRICS", "STATISTICS", "Better", "Kind", "Metric"]
 
 STATISTICS = {
     "mean": "arithmetic mean",
@@ -135,14 +103,6 @@ _SINGLES: tuple[Metric, ...] = (
         "stability_score >= 0.95 and in-flight at the end <= 1.5 x (rate x median latency) + 5",
     ),
     Metric(
-        "recovery_s",
-        "s",
-        Better.LOWER,
-        "from the end of the overload (the phase before, or a spike's fall) to the first of three "
-        "consecutive 5-second windows whose p95 is <= max(1.2 x, +10 ms of) the p95 before it, with an error "
-        "rate no higher than before + 0.1 %",
-    ),
-    Metric(
         "output_tokens_per_s",
         "tokens/s",
         Better.HIGHER,
@@ -189,13 +149,6 @@ _SINGLES: tuple[Metric, ...] = (
     *(
         Metric(f"{defect}_rate", "ratio", Better.LOWER, f"answers {what} / answers received", Kind.LLM)
         for defect, what in _DEFECTS.items()
-    ),
-    Metric(
-        "graceful_degradation",
-        "bool",
-        Better.HIGHER,
-        "goodput at the highest load >= 0.8 x the best goodput seen, more than 95 % of the failures of the phase are "
-        "refusals (429, 503) and not errors, timeouts or resets, and the phase after it recovers (recovery_s)",
     ),
     Metric(
         "performance_score",
@@ -274,27 +227,6 @@ _SINGLES: tuple[Metric, ...] = (
         Kind.RESOURCE,
     ),
     Metric(
-        "memory_growth",
-        "ratio",
-        Better.LOWER,
-        "Theil-Sen slope of the target's resident memory after the first 10 % of the phase x phase length / median",
-        Kind.RESOURCE,
-    ),
-    Metric(
-        "memory_leak",
-        "bool",
-        Better.LOWER,
-        "memory_growth > 10 % and Mann-Kendall p < 0.01; none for fewer than 60 readings (too short to tell)",
-        Kind.RESOURCE,
-    ),
-    Metric(
-        "stable_utilisation",
-        "bool",
-        Better.HIGHER,
-        "no memory leak, and coefficient of variation of 30-second means of CPU <= 0.25 (when mean CPU > 0.1 cores)",
-        Kind.RESOURCE,
-    ),
-    Metric(
         "memory_over_rest_bytes",
         "bytes",
         Better.LOWER,
@@ -302,15 +234,6 @@ _SINGLES: tuple[Metric, ...] = (
         Kind.RESOURCE,
     ),
     Metric("cpu_cores_over_rest", "cores", Better.LOWER, "cpu_cores_mean - median CPU before the load", Kind.RESOURCE),
-    Metric(
-        "connection_leak",
-        "bool",
-        Better.LOWER,
-        "connections grew by more than 10 % of their median and by 3, Mann-Kendall p < 0.01: sockets of the target's "
-        "process tree beyond those before the load and one per user, or a database's connections of others beyond "
-        "those before the load; none for fewer than 60 readings",
-        Kind.RESOURCE,
-    ),
     Metric(
         "pool_exhausted",
         "bool",
@@ -366,24 +289,19 @@ def _catalogue() -> dict[str, Metric]:
         )
         for statistic in _ADJUSTED
     ]
-    return {metric.name: metric for metric in (*_SINGLES, *metrics)}
+    return {metric.name: metric for metric in (*_SINGLES, *OVERLOAD, *ENDURANCE, *metrics)}
 
 
 METRICS: dict[str, Metric] = _catalogue()
 
 KNOWN_AT_THE_END = frozenset(
     {
+        *(metric.name for metric in (*OVERLOAD, *ENDURANCE)),
         "scheduled",
         "stable_performance",
-        "recovery_s",
-        "graceful_degradation",
         "performance_score",
         "judge_score",
         "index_used",
-        "memory_growth",
-        "memory_leak",
-        "stable_utilisation",
-        "connection_leak",
     }
 )
 """Metrics that say nothing of a phase that still goes on: counts of all of it, trends over its length, what is looked

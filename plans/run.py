@@ -14,7 +14,9 @@ from plans.schema import Criterion, Plan, Severity
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
 
-_RATE_METRICS = {"throughput_rps", "goodput_rps", "offered_rps", "output_tokens_per_s", "input_tokens_per_s"}
+_RATE_METRICS = {
+    "throughput_rps", "goodput_rps", "offered_rps", "breaking_point_rps", "output_tokens_per_s", "input_tokens_per_s",
+}  # fmt: skip
 SHORTEST_TREND_S = 60.0
 """Below this length a trend in memory or CPU is not told from chance, and the metric has no value."""
 
@@ -24,7 +26,7 @@ _NEEDED_S = {
     "stable_utilisation": SHORTEST_TREND_S,
     "stability_score": 10.0,  # one window
     "stable_performance": 10.0,
-    "recovery_s": 15.0,  # three windows of 5 seconds
+    **dict.fromkeys(("recovery_s", "latency_recovery_s", "error_recovery_s", "memory_recovery_s"), 15.0),  # 3 windows
     "quality_stability": 30.0,  # one window
 }
 

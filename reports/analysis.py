@@ -59,6 +59,9 @@ class Measured:
     unbounded: bool = False
     """True when `value` is None because it lies beyond everything that was measured (nothing answered, a percentile
     among failures, no recovery): a limit from above is broken then, and not without data."""
+    lower_bound: float | None = None
+    """What the value is known to lie above when it is None because it was not reached: a limit from below that is no
+    higher holds then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,60 @@ class Finding:
     evidence: tuple[str, ...]
     """Figures with their phase and times; `cannot tell: no readings of ...` where there is no data."""
     advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class StressStep:
+    """One step of a rising load: what was asked, what was given, which limits broke."""
+
+    load: float
+    """Arrivals per second, or users when it is closed."""
+    closed: bool
+    phase: str
+    start_s: float
+    end_s: float
+    offered_rps: float
+    """Arrivals due in the step / its length."""
+    ok_rps: float
+    """Good answers that came in the step, whenever they were due / its length."""
+    errors: float
+    """Share of its arrivals that were answered with status 4xx or 5xx."""
+    refused: float
+    """Share of its arrivals that were answered with 429 or 503."""
+    unanswered: float
+    """Share of its arrivals that got no answer: timeouts, lost connections, no free user."""
+    p50_ms: float | None
+    p95_ms: float | None
+    windows: int
+    """Windows with arrivals."""
+    broken: int
+    """Windows in which a limit failed."""
+    limits: tuple[str, ...]
+    """The limits that failed in one of them, the most frequent first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What came after an overload: the seconds from its end to normal, by aspect (latency, errors, memory)."""
+
+    phase: str
+    overload_end_s: float
+    """On the run's time axis."""
+    times: dict[str, Measured]
+
+
+@dataclass(frozen=True, slots=True)
+class Stress:
+    """A rising load and how the server bore it; `phase` is None for phases that rise one after another."""
+
+    phase: str | None
+    pattern: str
+    """crashing, collapsing, rejecting, queueing or none."""
+    evidence: tuple[str, ...]
+    steps: list[StressStep]
+    breaking_point: float | None
+    """Load of the first step in which a limit failed in more than half of the windows."""
+    recovery: Recovery | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,5 +372,6 @@ class Analysis:
     slowest: list[SlowRequest] = field(default_factory=list)
     data_quality: list[DataFact] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
+    stress: list[Stress] = field(default_factory=list)
     vllm_bench: Mapping[str, JsonValue] | None = None
     """The result in the form of vLLM's `bench serve`; None when no text was generated."""

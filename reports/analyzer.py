@@ -22,6 +22,7 @@ from reports.score import score_of
 from reports.selections import selections
 from reports.serverside import disagreements
 from reports.slowest import slowest
+from reports.stress import stresses
 from reports.timeline import timeline
 from reports.trust import data_quality
 from reports.verdict import decide, nothing_judges_failures
@@ -49,7 +50,8 @@ def analyze(folder: Path) -> Analysis:
     criteria = [judge(criterion, run) for criterion in record.plan.criteria]
     health = checks(run, phases)
     verdict, reasons = decide(run, criteria, health)
-    findings = diagnose(run, criteria, phases)
+    stress = stresses(run, measure)
+    findings = diagnose(run, criteria, phases, stress)
     errors, kinds = error_groups(run.frames.samples)
     total = _total(run)
     notes = [*_notes(run, total), *event_notes]
@@ -80,6 +82,7 @@ def analyze(folder: Path) -> Analysis:
         slowest=slowest(run),
         data_quality=data_quality(run, phases, total),
         selections=selections(run),
+        stress=stress,
         vllm_bench=vllm_bench(run),
     )
 

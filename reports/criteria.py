@@ -24,6 +24,10 @@ def result_of(criterion: Criterion, measured: Measured, where: str) -> Criterion
     if value is not None and not isinstance(value, bool) and not math.isfinite(value):
         measured = replace(measured, value=None, why=f"the value is {value}, which is no number to judge")
         value = None
+    bound = measured.lower_bound
+    if value is None and bound is not None and not upper(criterion) and holds(criterion, bound):
+        reason = f"{criterion.metric} {where} lies above {bound:g}: {measured.why}; limit {limit_text(criterion)}"
+        return CriterionResult(criterion, measured, State.PASS, None, False, reason)
     if value is None:
         state = State.NO_DATA
         if measured.unbounded and upper(criterion):

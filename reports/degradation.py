@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.analysis import Measured
 from reports.frames import Mask, among, numbers, only
-from reports.stability import recovery
+from reports.recovery import recovery
 from reports.statistics import Floats
 from reports.windows import Scope, Window
 from samples.sample import Outcome

@@ -26,6 +26,7 @@ from reports.analysis import (
     ScorePart,
     SlowRequest,
     State,
+    Stress,
     Verdict,
 )
 from reports.figures import unit_of
@@ -112,6 +113,7 @@ class VerdictDocument(_Part):
     next_steps: list[str] = Field(description="what to do now, the most important first")
     slowest: list[SlowRequest]
     data_quality: list[DataFact]
+    stress: list[Stress]
     score: list[ScorePart]
     baseline: list[BaselinePart]
     judgement: Judgement | None
@@ -152,7 +154,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
 
 
 _AS_IT_IS = (
-    "reasons", "health", "phases", "total", "scenarios", "requests", "findings", "next_steps",
+    "reasons", "health", "phases", "total", "scenarios", "requests", "findings", "stress", "next_steps",
     "slowest", "data_quality", "score", "judgement", "worst_answers", "errors", "notes",
 )  # fmt: skip
 """Fields that the analysis and the document share."""

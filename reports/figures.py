@@ -88,6 +88,8 @@ def _percent(value: float, digits: int) -> str:
 
 def measured_text(measured: Measured, metric: str) -> str:
     """Return a measured value as text, or the sign for missing."""
+    if measured.lower_bound is not None:
+        return f"> {figure(measured.lower_bound, unit_of(metric))}"
     return UNBOUNDED if measured.unbounded else figure(measured.value, unit_of(metric))
 
 
@@ -104,7 +106,7 @@ def pair(result: CriterionResult) -> tuple[str, str]:
     if value is not None and value != limit:
         while digits < 9 and figure(value, unit, digits) == figure(limit, unit, digits):
             digits += 1
-    measured = UNBOUNDED if result.measured.unbounded else figure(value, unit, digits)
+    measured = measured_text(result.measured, criterion.metric) if value is None else figure(value, unit, digits)
     return measured, limit_text(criterion, digits)
 
 

@@ -12,11 +12,12 @@ import pandas as pd
 
 from plans.metrics import METRICS, STATISTICS, Kind
 from plans.schema import RequestLimits
-from reports import connections, degradation, delivery, quality, resources, score, serverside, stability
+from reports import connections, degradation, delivery, quality, resources, score, serverside, stability, stress
 from reports.analysis import Measured
 from reports.families import FAMILIES, adjusted, measured, tpot_ms
 from reports.frames import Mask, among, equals, numbers, only
 from reports.intervals import Blocks, amount_interval, mean_interval, share_interval
+from reports.recovery import recovery
 from reports.statistics import PERMILLE, Interval, wilson
 from reports.windows import Window
 from samples.sample import RESPONSES, Defect, Outcome, TokenSource
@@ -26,7 +27,7 @@ Formula = Callable[[Window], Measured]
 FORMULAS: dict[str, Formula] = {
     "stability_score": stability.stability_score,
     "stable_performance": stability.stable_performance,
-    "recovery_s": stability.recovery,
+    "recovery_s": recovery,
     "quality_mean": quality.quality_mean,
     "quality_stability": quality.quality_stability,
     "consistency_score": quality.consistency_score,
@@ -57,6 +58,8 @@ FORMULAS: dict[str, Formula] = {
 _OF_PHASES = frozenset(
     {"stability_score", "stable_performance", "recovery_s", "graceful_degradation", "throughput_degradation"}
 )
+_OF_STEPS = ("degradation_", "breaking_point_")
+_RECOVERIES = {"latency_recovery_s": "latency", "error_recovery_s": "errors", "memory_recovery_s": "memory"}
 _OF_GROUPS = Measured(None, 0, "is taken over phases, not over a single scenario or request name")
 
 
@@ -77,6 +80,8 @@ def measure_all(window: Window) -> dict[str, Measured]:
 
 
 def _phase_only(name: str) -> bool:
+    if name in _RECOVERIES or name.startswith(_OF_STEPS):
+        return True
     return name in _OF_PHASES or METRICS[name].kind in {Kind.RESOURCE, Kind.RUN}
 
 
@@ -248,6 +253,18 @@ def _graceful(window: Window) -> Measured:
     return degradation.graceful(window, lambda rows: _good(window, rows))
 
 
+def _breaking_rps(window: Window) -> Measured:
+    return stress.breaking_point(window, measure, closed=False)
+
+
+def _breaking_users(window: Window) -> Measured:
+    return stress.breaking_point(window, measure, closed=True)
+
+
+def _degrades(pattern: stress.Pattern) -> Formula:
+    return lambda window: stress.degrades(window, measure, pattern)
+
+
 @_registered("performance_score")
 def _score(window: Window) -> Measured:
     return score.performance_score(window, measure)
@@ -291,6 +308,11 @@ FORMULAS.update(
         "ws_reordered": delivery.counted(lambda found: found.reordered),
     }
 )
+FORMULAS.update({"breaking_point_rps": _breaking_rps, "breaking_point_users": _breaking_users})
+FORMULAS.update(
+    {f"degradation_{one.value}": _degrades(one) for one in stress.Pattern if one is not stress.Pattern.NONE}
+)
+FORMULAS.update({name: partial(recovery, aspects=(aspect,)) for name, aspect in _RECOVERIES.items()})
 FORMULAS.update({f"{defect.value}_rate": partial(quality.defect_rate, defect=defect) for defect in Defect})
 FORMULAS.update(
     {

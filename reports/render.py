@@ -184,6 +184,7 @@ def _sections(analysis: Analysis, pages: set[str]) -> list[tuple[str, str]]:
         ("diagnosis", "Findings", bool(analysis.findings)),
         ("criteria", "Criteria", True),
         ("generator", "Trust", True),
+        ("stress", "Stress", bool(analysis.stress)),
         ("time", "Charts", True),
         ("llm", "LLM", "llm" in pages),
         ("websocket", "WebSocket", "websocket" in pages),

@@ -73,6 +73,7 @@ def test_a_criterion_in_json_has_everything_that_was_judged() -> None:
         "state": "fail",
         "measured": {
             "value": 912.4, "samples": 90_000, "why": None, "unbounded": False, "interval": [884.0, 951.0],
+            "lower_bound": None,
         },
         "margin": -0.52,
         "close": False,

@@ -52,11 +52,11 @@ class Child:
         except OSError:
             raise StartError(f"{self.name} has ended: {self._last_words()}") from None
 
-    def said(self) -> dict[str, Any]:
-        """Return the next line of what the process says of itself. Raises StartError."""
+    def said(self, patience_s: float = _READY_S) -> dict[str, Any]:
+        """Return the next line of what the process says. Raises StartError when none comes in time."""
         assert self.process.stdout is not None
         line = b""
-        with gevent.Timeout(_READY_S, False):
+        with gevent.Timeout(patience_s, False):
             line = self.process.stdout.readline()
         try:
             said: dict[str, Any] = json.loads(line)

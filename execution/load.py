@@ -81,6 +81,9 @@ class Load(Traffic, Protocol):
     def stop(self) -> None:
         """Let no further arrival come due; what is in flight goes on."""
 
+    def end(self) -> None:
+        """Let no further arrival come due, as at the end of the plan: what waits for a user finds one."""
+
     def settle(self) -> None:
         """Wait for those who make load elsewhere: they stop their users, and send what they have."""
 
@@ -256,6 +259,10 @@ class OwnLoad:
     def stop(self) -> None:
         """Let no further arrival come due; what is in flight goes on."""
         self.dispatcher.stop()
+
+    def end(self) -> None:
+        """Let no further arrival come due; what is in flight, or waits for a user, goes on."""
+        self.dispatcher.end()
 
     def settle(self) -> None:
         """Nobody makes load elsewhere."""

@@ -17,6 +17,7 @@ from locust.env import Environment
 
 from execution import folder as run_folder
 from execution import judging, preconditions, watching
+from execution.assessing import Assessing
 from execution.children import Child, StartError
 from execution.console import Console
 from execution.faults import FaultTimeline
@@ -69,6 +70,7 @@ class Run:
         self.clock, self.recorder = self.session.clock, self.session.recorder
         self.record = self._record(notes)
         self._compare_with_calibration()
+        self.assessing = Assessing(self.folder, plan, self.clock, self.load, self.abort)
         self._console = Console(self.session, self.schedule.spans, self.tallies, self.load)
         self._children: list[Child] = []
         self._greenlets: list[gevent.Greenlet] = []
@@ -220,6 +222,7 @@ class Run:
             gevent.spawn(self._console.run),
             gevent.spawn(self._note_phases),
             gevent.spawn(FaultTimeline(self.session, self.journal, refused=self.interrupt).run),
+            gevent.spawn(self.assessing.run),
         ]
 
     def _note_phases(self) -> None:
@@ -231,13 +234,25 @@ class Run:
     # -- end ------------------------------------------------------------------------------------------------
 
     def interrupt(self, why: str) -> None:
-        """Let no further arrival come due; what is in flight is drained."""
-        if not self.over.is_set() and self.record.ending is Ending.RUNNING:
-            self.record.ending = Ending.INTERRUPTED
-            self.record.notes.append(why)
-            self._stopped_at = max(self.clock(), 0.0)
+        """Let no further arrival come due; what is in flight is drained, and what waits for a user dropped."""
+        if self._stop(Ending.INTERRUPTED, why):
             self.load.stop()
-            self.journal.add(Event(self.clock(), EventKind.STOP, why))
+
+    def abort(self, why: str) -> None:
+        """End the run early, in the way in which it would have ended: what waits for a user is waited for, too."""
+        if self._stop(Ending.ABORTED, why):
+            print(f"\n{why}", flush=True)
+            self.load.end()
+
+    def _stop(self, ending: Ending, why: str) -> bool:
+        """Note that the run stops before its end; return False when it has ended already."""
+        if self.over.is_set() or self.record.ending is not Ending.RUNNING:
+            return False
+        self.record.ending = ending
+        self.record.notes.append(why)
+        self._stopped_at = max(self.clock(), 0.0)
+        self.journal.add(Event(self.clock(), EventKind.STOP, why))
+        return True
 
     def close(self) -> Path:
         """Write what is left and close the folder, after Locust's users have stopped. May be called again."""
@@ -250,6 +265,7 @@ class Run:
             *self.load.closing(),
             self._wind_up,
             lambda: self._complete_record(ended),
+            self.assessing.close,
             self._stop_children,
             self._save_locust_statistics,
             self._judge,

@@ -37,7 +37,13 @@ class Ending(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
+    ABORTED = "aborted"
+    """Ended early by a criterion with `abort_on_fail` that stayed broken."""
     FAILED_TO_START = "failed_to_start"
+
+
+ENDED_EARLY = "ended early"
+"""Begin of the note of a run that a broken limit has ended."""
 
 
 class PhaseRecord(BaseModel):
@@ -165,13 +171,16 @@ def scaled(plan: Plan, time_scale: float = 1.0, rate_scale: float = 1.0) -> Plan
 
 def _scaled_criterion(criterion: Criterion, plan: Plan, time_scale: float, rate_scale: float) -> Criterion:
     phases = [phase for phase in plan.phases if criterion.phase in (None, phase.name)]
+    if (abort := criterion.abort_on_fail) is not None:
+        shorter = abort.model_copy(update={"after": abort.after * time_scale})
+        criterion = criterion.model_copy(update={"abort_on_fail": shorter})
     if criterion.metric in _RATE_METRICS and rate_scale != 1.0 and not all(phase.closed for phase in phases):
         limits = ("below", "at_most", "at_least", "above")
         changed = {key: getattr(criterion, key) * rate_scale for key in limits if getattr(criterion, key) is not None}
         return criterion.model_copy(update=changed)
     full = sum(phase.duration for phase in phases)
     if full * time_scale < _NEEDED_S.get(criterion.metric, 0.0) <= full:
-        return criterion.model_copy(update={"severity": Severity.WARN})
+        return criterion.model_copy(update={"severity": Severity.WARN, "abort_on_fail": None})
     return criterion
 
 

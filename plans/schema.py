@@ -12,7 +12,7 @@ from plans.dependencies import Dependencies
 from plans.durations import Duration, DurationOrZero
 from plans.faults import Fault
 from plans.hosts import EMBEDDED, host_problem
-from plans.metrics import METRICS, Kind
+from plans.metrics import KNOWN_AT_THE_END, METRICS, Kind
 from plans.mix import Mix
 from plans.phases import Phase
 from plans.quantities import parse_quantity
@@ -51,6 +51,19 @@ Number = Annotated[
 ]
 
 
+class AbortOnFail(Frozen):
+    """When a broken limit ends the run early."""
+
+    after: DurationOrZero = Field(30.0, description="how long the limit must stay broken")
+
+
+def _abort(value: object) -> object:
+    """Return the keys of `true`, which stands for the defaults, and nothing for `false`."""
+    if isinstance(value, bool):
+        return AbortOnFail() if value else None
+    return value
+
+
 class Criterion(Frozen):
     """One limit: a metric, where it is taken, and what it must be."""
 
@@ -64,6 +77,9 @@ class Criterion(Frozen):
     above: Number | None = None
     is_: bool | None = Field(None, alias="is")
     severity: Severity = Severity.FAIL
+    abort_on_fail: Annotated[
+        AbortOnFail | None, BeforeValidator(_abort, json_schema_input_type=AbortOnFail | bool | None)
+    ] = Field(None, description="end the run early when this limit stays broken; true: with the default delay")
     id: str | None = Field(None, description="id of the requirement that this limit proves")
 
     @field_validator("below", "at_most", "at_least", "above", mode="before")
@@ -112,6 +128,16 @@ class Criterion(Frozen):
             raise ValueError(f" on {self.metric} must have no phase, scenario or name: it is a figure of the whole run")
         if metric is not None and metric.kind is Kind.RESOURCE and (self.scenario or self.name):
             raise ValueError(f" on {self.metric} must have no scenario and no name: it is a figure of the server")
+        return self
+
+    @model_validator(mode="after")
+    def _can_abort(self) -> Self:
+        if self.abort_on_fail is None:
+            return self
+        if self.severity is not Severity.FAIL:
+            raise ValueError(".abort_on_fail must not stand beside severity: warn, which fails no run")
+        if self.metric in KNOWN_AT_THE_END:
+            raise ValueError(f".abort_on_fail must not stand on {self.metric}, which is known at the end only")
         return self
 
 

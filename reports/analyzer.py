@@ -199,6 +199,8 @@ def _notes(run: RunData, total: PhaseResult) -> list[str]:
         notes.append(f"Rehearsal: rates and their limits were scaled by {scale}; this run gives no certificate.")
     if record.ending is Ending.INTERRUPTED:
         notes.append("The run was interrupted: a phase that was cut short is measured up to the interruption.")
+    if record.ending is Ending.ABORTED:
+        notes.append("A broken limit ended the run early: the phase that it cut short is measured up to that moment.")
     if record.ending is Ending.RUNNING:
         notes.append("The run crashed: what could be saved is shown, arrivals are counted from the samples on disk.")
     missed = [phase.name for phase in run.phases if not phase.reached]

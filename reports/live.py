@@ -10,14 +10,14 @@ phase ended there. So an answer that is still awaited makes no figure better, an
 import argparse
 import contextlib
 import json
-import math
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
+from plans.assessment import TOO_EARLY, Assessment, LiveCheck, LiveCriterion, LivePhase, LiveReading
 from plans.metrics import KNOWN_AT_THE_END, METRICS, Kind
 from plans.run import Ending, PhaseRecord, RunRecord
 from plans.schema import Criterion, Plan
@@ -31,7 +31,6 @@ from reports.windows import RunData, Scope
 
 MOST_SAMPLES = 2_000_000
 """Beyond, reading them again and again would take the memory (about 1 kB each) of the machine that makes the load."""
-TOO_EARLY = "too_early"
 _SHORTEST_S, _SHORTEST_SHARE = 5.0, 0.1
 """A phase is judged from so many seconds on, or from this share of it when that is earlier."""
 _FRESH_S = 15.0
@@ -55,63 +54,6 @@ _RESOURCES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LiveCriterion:
-    """One limit as it stands. `state` is one of the report's, or `too_early`; texts are for people."""
-
-    index: int
-    """Place in the plan's list."""
-    metric: str
-    where: str
-    limit: str
-    measured: str
-    value: float | bool | None
-    state: str
-    final: bool
-    """True when its phase is over and everything in it accounted for: the report will say the same."""
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LivePhase:
-    """What a phase has shown so far: texts by metric."""
-
-    name: str
-    figures: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveCheck:
-    """One check of the load generator, so far."""
-
-    name: str
-    passed: bool
-    measured: str
-    limit: str
-
-
-@dataclass(frozen=True, slots=True)
-class LiveReading:
-    """The newest reading of a machine or a process."""
-
-    label: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """A run as far as it went. `problem` says why it could not be judged; everything else is empty then."""
-
-    settled_s: float
-    took_s: float = 0.0
-    samples: int = 0
-    criteria: list[LiveCriterion] = field(default_factory=list)
-    phases: list[LivePhase] = field(default_factory=list)
-    health: list[LiveCheck] = field(default_factory=list)
-    resources: list[LiveReading] = field(default_factory=list)
-    problem: str | None = None
-
-
 class Assessor:
     """Judges one run again and again; what is final is judged once."""
 
@@ -127,19 +69,24 @@ class Assessor:
         began = time.monotonic()
         if self._samples > MOST_SAMPLES:
             problem = f"there are more than {MOST_SAMPLES:,} samples: the report will judge them"
-            return Assessment(settled_s, samples=self._samples, problem=problem)
+            return Assessment(settled_s=settled_s, samples=self._samples, problem=problem)
         frames = load_frames(self._folder)
         self._samples = len(frames.samples)
         run = RunData(_record_until(self._record, settled_s), _until(frames, settled_s))
         result = Assessment(
             settled_s=settled_s,
             samples=self._samples,
-            criteria=[self._criterion(run, i, settled_s) for i in range(len(run.plan.criteria))],
-            phases=[self._phase(run, phase, settled_s) for phase in run.record.phases if phase.start_s < settled_s],
-            health=[LiveCheck(c.name, c.passed, c.measured, c.limit) for c in generator_checks(run)],
-            resources=_resources(frames),
+            criteria=tuple(self._criterion(run, i, settled_s) for i in range(len(run.plan.criteria))),
+            phases=tuple(
+                self._phase(run, phase, settled_s) for phase in run.record.phases if phase.start_s < settled_s
+            ),
+            health=tuple(
+                LiveCheck(name=one.name, passed=one.passed, measured=one.measured, limit=one.limit)
+                for one in generator_checks(run)
+            ),
+            resources=tuple(_resources(frames)),
         )
-        return replace(result, took_s=time.monotonic() - began)
+        return result.model_copy(update={"took_s": time.monotonic() - began})
 
     def _criterion(self, run: RunData, index: int, settled_s: float) -> LiveCriterion:
         if index not in self._final:
@@ -153,7 +100,9 @@ class Assessor:
         if phase.name in self._done:
             return self._done[phase.name]
         window = run.window(Scope(phase.name))
-        shown = LivePhase(phase.name, {name: measured_text(measure(name, window), name) for name in _SHOWN})
+        shown = LivePhase(
+            name=phase.name, figures={name: measured_text(measure(name, window), name) for name in _SHOWN}
+        )
         if _planned_end(run.plan, phase.name) < settled_s:
             self._done[phase.name] = shown
         return shown
@@ -196,7 +145,8 @@ def _shown(index: int, result: CriterionResult, state: str, reason: str, *, fina
         where=str(Scope(criterion.phase, criterion.scenario, criterion.name)),
         limit=limit,
         measured=measured,
-        value=value if isinstance(value, bool) or value is None or math.isfinite(value) else None,
+        value=value,  # finite: the criteria see to it
+        limit_value=criterion.limit,
         state=state,
         final=final,
         reason=reason,
@@ -252,7 +202,7 @@ def _resources(frames: Frames) -> list[LiveReading]:
         rows = only(rows, numbers(rows, "t_s") >= newest - _FRESH_S)
         last = {str(worker): float(part["value"].iloc[-1]) for worker, part in rows.groupby("worker", observed=True)}
         for worker, value in last.items():
-            result.append(LiveReading(f"{label} {worker}" if len(last) > 1 else label, figure(value, unit)))
+            result.append(LiveReading(label=f"{label} {worker}" if len(last) > 1 else label, text=figure(value, unit)))
     return result
 
 
@@ -276,8 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             found = assessor.assess(settled_s)
         except Exception as error:  # one look that fails must not end all the later ones
-            found = Assessment(settled_s, problem=f"could not be judged: {type(error).__name__}: {error}")
-        print(json.dumps(asdict(found)), flush=True)
+            found = Assessment(settled_s=settled_s, problem=f"could not be judged: {type(error).__name__}: {error}")
+        print(found.model_dump_json(), flush=True)
     return 0
 
 

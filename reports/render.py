@@ -56,6 +56,7 @@ _ENDINGS = {
     Ending.RUNNING: "crashed (the record was never closed)",
     Ending.COMPLETED: "completed",
     Ending.INTERRUPTED: "interrupted",
+    Ending.ABORTED: "ended early by a broken limit",
     Ending.FAILED_TO_START: "failed to start",
 }
 

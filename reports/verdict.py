@@ -1,6 +1,6 @@
 """PASS, FAIL or INVALID, with the reasons in words: missing data is never a pass."""
 
-from plans.run import Ending
+from plans.run import ENDED_EARLY, Ending
 from plans.schema import Severity
 from reports.analysis import CriterionResult, HealthCheck, State, Verdict
 from reports.frames import equals, only
@@ -14,7 +14,8 @@ def decide(run: RunData, criteria: list[CriterionResult], health: list[HealthChe
     """Return the verdict and its reasons, the most important first.
 
     Order: did the run take place, was the generator well, did it complete, do the limits hold, is there data for
-    each. An interrupted run fails when a limit was broken in a phase that was complete.
+    each. An interrupted run fails when a limit was broken in a phase that was complete, one that was ended early when
+    the limit behind it was.
     """
     if no_run := _no_run(run):
         return Verdict.INVALID, no_run
@@ -25,6 +26,8 @@ def decide(run: RunData, criteria: list[CriterionResult], health: list[HealthChe
     ended = _ending(run)
     if run.record.ending is Ending.INTERRUPTED and not sick:
         return _interrupted(run, broken, why_broken, ended)
+    if run.record.ending is Ending.ABORTED and not sick:
+        return _aborted(broken, why_broken, ended)
     if not criteria:
         ended = [*ended, "nothing to judge: the plan has no criteria"]
     if ended or sick:
@@ -61,6 +64,9 @@ def _ending(run: RunData) -> list[str]:
     when = f" at {run.record.ended_s:.1f} s" if run.record.ended_s is not None else ""
     if run.record.ending is Ending.INTERRUPTED:
         return [f"interrupted{when}: the plan was not run to its end{unreached}"]
+    if run.record.ending is Ending.ABORTED:
+        why = [note for note in run.record.notes if note.startswith(ENDED_EARLY)]
+        return [f"{'; '.join(why) or ENDED_EARLY}{when}{unreached}"]
     if run.record.ending is Ending.RUNNING:
         return [f"the run did not end: its record still says running, as a crash leaves it{unreached}"]
     return [f"phases were not run{unreached}"] if missed else []
@@ -74,6 +80,13 @@ def _interrupted(
     if certain:
         return Verdict.FAIL, certain + ended
     return Verdict.INVALID, ended + why_broken
+
+
+def _aborted(broken: list[CriterionResult], why_broken: list[str], ended: list[str]) -> tuple[Verdict, list[str]]:
+    """Return FAIL when the limit that ended the run is broken over all that was measured, the drain included."""
+    if any(result.criterion.abort_on_fail is not None for result in broken):
+        return Verdict.FAIL, why_broken + ended
+    return Verdict.INVALID, [*ended, "the limit that ended the run holds over all that was measured", *why_broken]
 
 
 def _ran_fully(run: RunData, name: str) -> bool:

@@ -72,6 +72,7 @@ SECTIONS = {
     "Levels": "Levels",
     "Think": "Think time",
     "Criterion": "Criterion",
+    "AbortOnFail": "Abort on fail",
     "RequestLimits": "Limits",
     "Pool": "Pool",
     "GeneratorLimits": "Generator",

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from plans.assessment import TOO_EARLY
 from plans.run import Ending
 from reports import live
 from reports.analysis import State
-from reports.live import TOO_EARLY, Assessor
+from reports.live import Assessor
 from samples.sample import Outcome, Protocol, Sample
 from tests.execution.harness import ROOT
 from tests.reports.builder import RunBuilder, failed, request, steady, target
@@ -156,7 +157,7 @@ def test_more_samples_than_can_be_read_again_and_again_are_left_to_the_report(
 
     assert first.problem is None
     assert second.problem == "there are more than 50 samples: the report will judge them"
-    assert second.criteria == []
+    assert second.criteria == ()
 
 
 def test_the_process_answers_each_line_with_one_and_ends_with_its_input(tmp_path: Path) -> None:

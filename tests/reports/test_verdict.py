@@ -285,6 +285,36 @@ def interrupted(criteria: list[dict[str, Any]]) -> RunBuilder:
     return builder.record(ending=Ending.INTERRUPTED, ended_s=40.0)
 
 
+@pytest.mark.parametrize(
+    ("below", "sick", "verdict", "words"),
+    [
+        (50, False, Verdict.FAIL, "latency_p95_ms in second was 100 ms"),
+        (500, False, Verdict.INVALID, "the limit that ended the run holds over all that was measured"),
+        (50, True, Verdict.INVALID, "accounting"),
+    ],
+)
+def test_a_run_that_a_limit_ended_fails_when_the_limit_is_broken_and_the_generator_was_well(
+    tmp_path: Path, below: float, sick: bool, verdict: Verdict, words: str
+) -> None:
+    builder = interrupted([limit(phase="second", below=below, abort_on_fail=True), limit(phase="first", below=500)])
+    builder.record(ending=Ending.ABORTED, notes=["ended early: latency_p95_ms in second stayed broken for 30 s"])
+    if sick:
+        builder.phase("first", scheduled={"ChatUser": 301})
+    analysis = builder.analyze(tmp_path)
+
+    assert analysis.verdict is verdict
+    assert any(words in reason for reason in analysis.reasons)
+    assert "ended early: latency_p95_ms in second stayed broken for 30 s at 40.0 s" in analysis.reasons
+    assert any("ended the run early" in note for note in analysis.notes)
+
+
+def test_another_broken_limit_does_not_stand_in_for_the_one_that_ended_the_run(tmp_path: Path) -> None:
+    builder = interrupted([limit(phase="second", below=500, abort_on_fail=True), limit(phase="first", below=50)])
+    analysis = builder.record(ending=Ending.ABORTED).analyze(tmp_path)
+
+    assert analysis.verdict is Verdict.INVALID
+
+
 def test_a_run_that_failed_to_start_says_why(tmp_path: Path) -> None:
     builder = RunBuilder().record(ending=Ending.FAILED_TO_START, phases=[], processes=[], notes=["port 80 is taken"])
     analysis = builder.analyze(tmp_path)

@@ -3,8 +3,6 @@
 from itertools import pairwise
 from pathlib import Path
 
-import pandas as pd
-
 from plans.durations import format_duration
 from plans.phases import Phase
 from plans.run import Ending, PhaseRecord, RunRecord
@@ -13,11 +11,12 @@ from reports.analysis import Analysis, GroupResult, Measured, PhaseResult
 from reports.criteria import judge
 from reports.diagnosis import diagnose
 from reports.errors import MOST_GROUPS, error_groups
-from reports.frames import equals, load_frames, numbers, only
+from reports.frames import load_frames
 from reports.health import checks
 from reports.known import known
 from reports.lengths import length_notes
 from reports.metrics import measure, measure_all
+from reports.rows import Rows, equals, numbers, only
 from reports.score import score_of
 from reports.selections import selections
 from reports.serverside import disagreements
@@ -171,7 +170,7 @@ def _requests(run: RunData) -> list[GroupResult]:
     return [_group(run, Scope(scenario=scenario, name=name)) for scenario, name in pairs]
 
 
-def _present(rows: pd.DataFrame, column: str) -> list[str]:
+def _present(rows: Rows, column: str) -> list[str]:
     """Return the texts that occur, sorted: workers write in no fixed order."""
     return sorted(str(text) for text, count in rows[column].value_counts().items() if count)
 

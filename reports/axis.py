@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.analysis import Series
-from reports.frames import Places, numbers
+from reports.rows import Places, numbers
 from reports.statistics import Floats, nearest_rank
 from reports.windows import RunData
 

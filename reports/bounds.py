@@ -8,7 +8,7 @@ from plans.metrics import METRICS, Kind
 from plans.schema import loopback
 from reports.analysis import CriterionResult, Finding, State
 from reports.figures import figure
-from reports.frames import numbers
+from reports.rows import numbers
 from reports.statistics import Floats
 from reports.troubles import pool_wait
 from reports.windows import RunData, Scope, Window

@@ -4,7 +4,7 @@ import numpy as np
 
 from plans.run import SHORTEST_TREND_S
 from reports.analysis import Measured
-from reports.frames import numbers
+from reports.rows import numbers
 from reports.statistics import Floats, slope, thinned, trend_p
 from reports.troubles import for_want_of_a_connection
 from reports.windows import Window

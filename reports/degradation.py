@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 
 from reports.analysis import Measured
-from reports.frames import Mask, among, numbers, only
 from reports.recovery import recovery
+from reports.rows import Mask, Rows, among, numbers, only
 from reports.statistics import Floats
 from reports.windows import Scope, Window
 from samples.sample import Outcome
@@ -20,7 +19,7 @@ _REFUSALS = 0.95
 _REFUSED = (429, 503)
 
 
-def graceful(window: Window, good: Callable[[pd.DataFrame], Mask]) -> Measured:
+def graceful(window: Window, good: Callable[[Rows], Mask]) -> Measured:
     """Return whether an overload was borne well: useful work went on, what failed was refused, and it recovered.
 
     `good` tells which requests were ok and inside the plan's limits for a request. The windows are 10 seconds long,
@@ -55,7 +54,7 @@ def of_throughput(window: Window, throughput: Callable[[Window], Measured]) -> M
     return Measured(max(0.0, 1 - float(here.value) / best), here.samples)
 
 
-def _goodput_kept(window: Window, good: Callable[[pd.DataFrame], Mask]) -> float:
+def _goodput_kept(window: Window, good: Callable[[Rows], Mask]) -> float:
     """Return goodput at the highest load of the phase / the best goodput of any window of the run."""
     loads, rates = _rates(window, good)
     reached = [phase.name for phase in window.run.phases if phase.reached]
@@ -64,7 +63,7 @@ def _goodput_kept(window: Window, good: Callable[[pd.DataFrame], Mask]) -> float
     return float(at_highest.mean()) / best if best > 0 and len(at_highest) else 0.0
 
 
-def _rates(window: Window, good: Callable[[pd.DataFrame], Mask]) -> tuple[Floats, Floats]:
+def _rates(window: Window, good: Callable[[Rows], Mask]) -> tuple[Floats, Floats]:
     """Return (arrivals per second, goodput per second) of the whole windows of a phase, by due time."""
     length = min(_LONGEST_WINDOW_S, window.length_s / _FEWEST_WINDOWS)
     if length <= 0:
@@ -83,6 +82,6 @@ def _refused(window: Window) -> float:
     return float(refusals(failures).mean())
 
 
-def refusals(rows: pd.DataFrame) -> Mask:
+def refusals(rows: Rows) -> Mask:
     """Return which requests the server refused: it said so, at once, instead of failing."""
     return among(rows, (Outcome.HTTP_ERROR,)) & np.isin(numbers(rows, "status"), _REFUSED)

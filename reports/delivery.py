@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis import Measured
-from reports.frames import equals, numbers, only
+from reports.rows import Rows, equals, numbers, only
 from reports.statistics import wilson
 from reports.windows import Scope, Window
 
@@ -104,7 +104,7 @@ def _count(window: Window) -> Delivery:
     )
 
 
-def _numbered(messages: pd.DataFrame) -> pd.DataFrame:
+def _numbered(messages: Rows) -> pd.DataFrame:
     rows = only(messages, np.isfinite(numbers(messages, "sequence")))
     return pd.DataFrame(
         {
@@ -138,7 +138,8 @@ def _silent(window: Window, rows: pd.DataFrame) -> int:
     options = window.run.plan.mix.WebSocketUser
     longest = max(_SILENT_MESSAGES / options.rate if options else 0.0, _SILENT_S)
     lost = only(window.websocket, equals(window.websocket, "name", LOST))
-    gone = lost.assign(worker=lost["worker"].astype(str)).groupby(_KEY)["done_s"].max()
+    ends = {"worker": lost["worker"].astype(str), "connection": lost["connection"], "done_s": lost["done_s"]}
+    gone = pd.DataFrame(ends).groupby(_KEY)["done_s"].max()
     last = rows.groupby(_KEY)["done_s"].max()
     is_silent = (window.end_s - last > longest) & ~(gone.reindex(last.index) >= last)
     return int(is_silent.sum())

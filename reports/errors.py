@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis import ErrorGroup
-from reports.frames import equals, numbers, only
+from reports.rows import Rows, equals, numbers, only
 from samples.sample import Outcome
 
 MOST_GROUPS = 50
@@ -34,7 +34,7 @@ def normalised(text: str) -> str:
     return "".join(str(ord(c) - 0xE000) if 0xE000 <= ord(c) <= 0xE009 else c for c in kept)
 
 
-def error_groups(samples: pd.DataFrame) -> tuple[list[ErrorGroup], int]:
+def error_groups(samples: Rows) -> tuple[list[ErrorGroup], int]:
     """Return the largest groups of failures (at most 50, the largest first), and how many groups there are."""
     failed = only(samples, ~equals(samples, "outcome", Outcome.OK))
     if not len(failed):
@@ -60,10 +60,10 @@ def error_groups(samples: pd.DataFrame) -> tuple[list[ErrorGroup], int]:
     )
     largest = found.sort_values("count", ascending=False, kind="stable").head(MOST_GROUPS)
     figures = zip(*(largest[column].tolist() for column in ("row", "count", "first", "last")), strict=True)
-    return [_group(failed.iloc[[row]], count, first, last) for row, count, first, last in figures], len(found)
+    return [_group(failed.between(row, row + 1), count, first, last) for row, count, first, last in figures], len(found)
 
 
-def _group(example: pd.DataFrame, count: int, first_s: float, last_s: float) -> ErrorGroup:
+def _group(example: Rows, count: int, first_s: float, last_s: float) -> ErrorGroup:
     """Return the group that an example (one row) stands for."""
     error, status = example["error"].iloc[0], example["status"].iloc[0]
     text = "" if pd.isna(error) else str(error)

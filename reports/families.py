@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from plans.metrics import STATISTICS
 from reports.analysis import Measured
-from reports.frames import equals, numbers, only
 from reports.intervals import Blocks, mean_interval, percentile_intervals
+from reports.rows import Rows, equals, numbers, only
 from reports.statistics import PERMILLE, Floats, nearest_rank, rank
 from reports.windows import Window, counts
 from samples.sample import RESPONSES, Outcome
@@ -92,7 +91,7 @@ def _summary(times: Times) -> dict[str, Measured]:
     return summary | {"max": Measured(float(ordered[-1]) * scale, count)}
 
 
-def _times(window: Window, rows: pd.DataFrame, milliseconds: Floats, why: str | None, unbounded: bool = False) -> Times:
+def _times(window: Window, rows: Rows, milliseconds: Floats, why: str | None, unbounded: bool = False) -> Times:
     """Keep the rows that have a value."""
     good, blocks = np.isfinite(milliseconds), window.blocks(rows)
     if good.all():
@@ -100,7 +99,7 @@ def _times(window: Window, rows: pd.DataFrame, milliseconds: Floats, why: str | 
     return Times(milliseconds[good], blocks.only(good), why, unbounded)
 
 
-def unanswered(rows: pd.DataFrame, what: str) -> tuple[str | None, bool]:
+def unanswered(rows: Rows, what: str) -> tuple[str | None, bool]:
     """Return (why, unbounded) for rows that must have been answered to have a time.
 
     When requests were made and none was answered, their times are not unknown: they are beyond every limit.
@@ -139,7 +138,7 @@ def _lag(window: Window) -> Times:
     return _times(window, rows, (numbers(rows, "sent_s") - numbers(rows, "due_s")) * _MS, "no request was sent")
 
 
-def _llm(value: Callable[[pd.DataFrame], Floats], what: str) -> Callable[[Window], Times]:
+def _llm(value: Callable[[Rows], Floats], what: str) -> Callable[[Window], Times]:
     """Return the family of a value of LLM requests that some answers do not have."""
 
     def family(window: Window) -> Times:
@@ -156,7 +155,7 @@ def _icl(window: Window) -> Times:
     return Times(gaps.values, blocks, why or "no answer had two content events", unbounded, scale=0.001)
 
 
-def tpot_ms(rows: pd.DataFrame) -> Floats:
+def tpot_ms(rows: Rows) -> Floats:
     """Return per row (last content event - first) / (output tokens - tokens in the first event); NaN for one token.
 
     The events of a response are taken to carry equally many tokens, so that the first holds tokens / events.
@@ -168,7 +167,7 @@ def tpot_ms(rows: pd.DataFrame) -> Floats:
     return result
 
 
-def _norm_tpot(rows: pd.DataFrame) -> Floats:
+def _norm_tpot(rows: Rows) -> Floats:
     tokens = numbers(rows, "output_tokens")
     answered = np.asarray(rows["outcome"].isin([outcome.value for outcome in RESPONSES]))
     latency = (numbers(rows, "done_s") - numbers(rows, "due_s")) * _MS

@@ -1,25 +1,22 @@
 """From a run folder to typed frames: what was recorded, without a second copy and without a failure.
 
-Texts are categoricals, numbers float64 (a null is NaN), and the gaps between the events of streams lie pooled in one
+Texts are categoricals, numbers are floats (a null is NaN), and the gaps between the events of streams lie pooled in one
 array beside the frame. A file that a crash cut short gives what is whole in it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from reports.rows import Mask, Places, Rows, Stored, numbers, only
 from reports.statistics import Floats
-from samples.sample import Outcome
 from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, reading_files, sample_files
-
-Mask = NDArray[np.bool_]
-Places = NDArray[np.int64]
 
 _NUMBERS = (
     "due_s", "sent_s", "done_s", "status", "connect_ms", "ttft_s", "ttfo_s", "prompt_tokens", "output_tokens",
@@ -48,9 +45,9 @@ class Gaps:
     values: NDArray[np.int32]
     ends: Places
 
-    def of(self, rows: pd.DataFrame) -> "Gaps":
+    def of(self, rows: Rows) -> "Gaps":
         """Return the gaps of some rows of the samples, without copying when these stand together."""
-        index = rows.index.to_numpy()
+        index = rows.places
         if len(index) == 0:
             return Gaps(np.zeros(0, np.int32), np.zeros(1, np.int64))
         first, last = int(index[0]), int(index[-1]) + 1
@@ -68,11 +65,11 @@ class Gaps:
 class Frames:
     """The records of a run.
 
-    `samples` has one row per sample in the order of `due_s`, an index that counts from 0, and beside the sample's own
+    `samples` has one row per sample in the order of `due_s`, and beside the sample's own
     fields `icl_sum_us` and `icl_max_us` (NaN without gaps). `readings` is in the order of `t_s`.
     """
 
-    samples: pd.DataFrame
+    samples: Rows
     readings: pd.DataFrame
     gaps: Gaps
     problems: list[str]
@@ -87,36 +84,6 @@ def load_frames(folder: Path) -> Frames:
     readings = _table(reading_files(folder), READING_SCHEMA.names, READING_SCHEMA, problems)
     pa.default_memory_pool().release_unused()  # what the Arrow form of the samples took
     return Frames(samples, _readings(readings), gaps, problems)
-
-
-def numbers(frame: pd.DataFrame, column: str) -> Floats:
-    """Return a numeric column; NaN where it is null."""
-    return frame[column].to_numpy(dtype=np.float64)
-
-
-def equals(frame: pd.DataFrame, column: str, value: StrEnum | str) -> Mask:
-    """Return where a text column has this value."""
-    return np.asarray(frame[column] == str(value), dtype=np.bool_)
-
-
-def flags(frame: pd.DataFrame, column: str) -> Mask:
-    """Return a column of yes and no."""
-    return frame[column].to_numpy(dtype=np.bool_)
-
-
-def among(frame: pd.DataFrame, outcomes: Iterable[Outcome]) -> Mask:
-    """Return where the outcome is one of these."""
-    return np.asarray(frame["outcome"].isin([outcome.value for outcome in outcomes]), dtype=np.bool_)
-
-
-def only(frame: pd.DataFrame, mask: Mask) -> pd.DataFrame:
-    """Return the rows of the mask, without copying when these are all of them or stand together."""
-    places = np.flatnonzero(mask)
-    if len(places) == len(frame):
-        return frame
-    if len(places) and int(places[-1]) - int(places[0]) + 1 == len(places):
-        return frame.iloc[int(places[0]) : int(places[-1]) + 1]
-    return frame.iloc[places]
 
 
 def _ends(lengths: Places) -> Places:
@@ -171,9 +138,8 @@ def _batches(path: Path, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
     Both for speed: for batches as small as a run writes, starting threads takes seven times as long as the work.
     Raises ArrowInvalid for a file of other columns.
     """
-    data = pa.py_buffer(path.read_bytes())
     try:
-        with pa.ipc.open_stream(data) as stream:
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
             found = stream.schema
     except pa.ArrowInvalid:
         return  # a crash left the file without even its head
@@ -183,7 +149,7 @@ def _batches(path: Path, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
         raise pa.ArrowInvalid(f"it has no column {', '.join(other)} as this version of Proofload writes them")
     options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=places)
     try:
-        with pa.ipc.open_stream(data, options=options) as stream:
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file, options=options) as stream:
             for batch in stream:
                 yield batch.select(wanted.names)
     except (pa.ArrowInvalid, OSError):
@@ -201,19 +167,31 @@ def _timed(table: pa.Table, problems: list[str]) -> pa.Table:
     return table.filter(pa.array(good))
 
 
-def _samples(table: pa.Table) -> tuple[pd.DataFrame, Gaps]:
-    order = np.argsort(np.asarray(table["due_s"].to_numpy(), dtype=np.float64), kind="stable")
+def _samples(table: pa.Table) -> tuple[Rows, Gaps]:
+    order = _order(np.asarray(table["due_s"].to_numpy(), dtype=np.float64))
     arrays = {name: table[name] for name in table.column_names}
     del table
     # Each Arrow column is let go as soon as its numpy form exists, the largest one first.
     gaps = _gaps(arrays.pop(_GAPS), order)
-    columns: dict[str, object] = {name: _numeric(arrays.pop(name), order) for name in _NUMBERS}
+    columns: dict[str, Stored] = {name: _lossless(_numeric(arrays.pop(name), order)) for name in _NUMBERS}
     columns |= {name: _flag(arrays.pop(name), order) for name in _FLAGS}
     columns |= {name: _categorical(arrays.pop(name), order) for name in _TEXTS}
-    return pd.DataFrame(columns | _per_row(gaps), copy=False), gaps
+    return Rows(columns | {name: _lossless(values) for name, values in _per_row(gaps).items()}), gaps
 
 
-def _gaps(column: pa.ChunkedArray, order: Places) -> Gaps:
+def _order(due: Floats) -> Places | slice:
+    """Return the order of due times; where they stand in it already, as of one process, nothing need be moved."""
+    return slice(None) if bool((due[1:] >= due[:-1]).all()) else np.argsort(due, kind="stable")
+
+
+def _lossless(values: Floats) -> NDArray[np.floating[Any]]:
+    """Return the values in half the memory where every one of them is the same there: counts, codes, nothing."""
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float32)
+    return small if np.array_equal(small, values, equal_nan=True) else values
+
+
+def _gaps(column: pa.ChunkedArray, order: Places | slice) -> Gaps:
     """Return the lists in the given order of rows.
 
     A block of rows at a time: an index of all gaps at once would take twice the memory of the gaps.
@@ -227,7 +205,7 @@ def _gaps(column: pa.ChunkedArray, order: Places) -> Gaps:
         values[filled : filled + len(flat)] = flat
         row, filled = row + len(chunk), filled + len(flat)
     ends = _ends(lengths)
-    if np.array_equal(order, np.arange(len(order))):
+    if isinstance(order, slice):
         return Gaps(values, ends)
     result, new_ends = np.empty_like(values), _ends(lengths[order])
     for first in range(0, len(order), _CHUNK_ROWS):
@@ -253,16 +231,16 @@ def _per_row(gaps: Gaps) -> dict[str, Floats]:
     return {"icl_sum_us": sums, "icl_max_us": longest}
 
 
-def _numeric(column: pa.ChunkedArray, order: Places) -> Floats:
+def _numeric(column: pa.ChunkedArray, order: Places | slice) -> Floats:
     return np.asarray(column.to_numpy(), dtype=np.float64)[order]
 
 
-def _flag(column: pa.ChunkedArray, order: Places) -> Mask:
+def _flag(column: pa.ChunkedArray, order: Places | slice) -> Mask:
     flag: Mask = np.asarray(column.fill_null(False).to_numpy(), dtype=np.bool_)[order]
     return flag
 
 
-def _categorical(column: pa.ChunkedArray, order: Places) -> pd.Categorical:
+def _categorical(column: pa.ChunkedArray, order: Places | slice) -> pd.Categorical:
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         return pd.Categorical([], categories=[])

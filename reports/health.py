@@ -7,7 +7,7 @@ import pandas as pd
 
 from plans.run import PhaseRecord
 from reports.analysis import HealthCheck, PhaseResult
-from reports.frames import Mask, equals, flags, numbers, only
+from reports.rows import Mask, Rows, equals, flags, numbers, only
 from reports.statistics import Floats, nearest_rank
 from reports.windows import RunData, Scope
 from samples.sample import AT_MAXIMUM, Outcome
@@ -88,7 +88,7 @@ def _processes(run: RunData) -> HealthCheck:
     )  # fmt: skip
 
 
-def _attempted(rows: pd.DataFrame) -> Mask:
+def _attempted(rows: Rows) -> Mask:
     """Return which arrivals the generator did its part for.
 
     It sent them, or found nobody to connect to, or dropped them because the plan allows no more users.

@@ -1,16 +1,15 @@
 """Were prompts and answers as long as the plan or the recording wants them? The server's tokenizer decides."""
 
 import numpy as np
-import pandas as pd
 
-from reports.frames import equals, numbers
+from reports.rows import Rows, equals, numbers
 from samples.sample import Outcome, TokenSource
 
 _OFF = 0.1
 """Beyond this share of the wanted length a test is about other prompts than its plan says."""
 
 
-def length_notes(samples: pd.DataFrame) -> list[str]:
+def length_notes(samples: Rows) -> list[str]:
     """Return the wanted lengths beside those that the server counted, and what to do when they differ."""
     notes = []
     ok = equals(samples, "outcome", Outcome.OK)

@@ -24,9 +24,10 @@ from plans.schema import Criterion, Plan
 from reports.analysis import CriterionResult, Measured, State
 from reports.criteria import judge
 from reports.figures import figure, limit_text, measured_text, pair
-from reports.frames import Frames, Gaps, equals, load_frames, numbers, only
+from reports.frames import Frames, Gaps, load_frames
 from reports.health import generator_checks
 from reports.metrics import measure
+from reports.rows import equals, numbers, only
 from reports.windows import RunData, Scope
 
 MOST_SAMPLES = 2_000_000
@@ -190,7 +191,7 @@ def _until(frames: Frames, settled_s: float) -> Frames:
     """Return the samples that were due before `settled_s`; they stand in the order of their due times."""
     count = int(numbers(frames.samples, "due_s").searchsorted(settled_s, side="left"))
     gaps = Gaps(frames.gaps.values[: frames.gaps.ends[count]], frames.gaps.ends[: count + 1])
-    return replace(frames, samples=frames.samples.iloc[:count], gaps=gaps)
+    return replace(frames, samples=frames.samples.between(0, count), gaps=gaps)
 
 
 def _resources(frames: Frames) -> list[LiveReading]:

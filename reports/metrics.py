@@ -8,16 +8,15 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from plans.metrics import METRICS, STATISTICS, Kind
 from plans.schema import RequestLimits
 from reports import connections, degradation, delivery, quality, resources, score, serverside, stability, stress
 from reports.analysis import Measured
 from reports.families import FAMILIES, adjusted, measured, tpot_ms
-from reports.frames import Mask, among, equals, numbers, only
 from reports.intervals import Blocks, amount_interval, mean_interval, share_interval
 from reports.recovery import recovery
+from reports.rows import Mask, Rows, among, equals, numbers, only
 from reports.statistics import PERMILLE, Interval, wilson
 from reports.windows import Window
 from samples.sample import RESPONSES, Defect, Outcome, TokenSource
@@ -133,11 +132,11 @@ def _goodput(window: Window) -> Measured:
     return _per_second(window, int(good.sum()), len(rows), _counted_interval(window, good, window.blocks(rows)))
 
 
-def _good(window: Window, rows: pd.DataFrame) -> Mask:
+def _good(window: Window, rows: Rows) -> Mask:
     return equals(rows, "outcome", Outcome.OK) & inside_limits(window.run.plan.limits, rows)
 
 
-def inside_limits(limits: RequestLimits, rows: pd.DataFrame) -> Mask:
+def inside_limits(limits: RequestLimits, rows: Rows) -> Mask:
     """Return which rows keep every per-request limit of the plan.
 
     A time that a request does not have (TTFT of a page, time per token of a single token) breaks no limit.

@@ -4,8 +4,8 @@ import numpy as np
 
 from plans.schema import Criterion
 from reports.analysis import Measured
-from reports.frames import Mask, among, equals, numbers, only
 from reports.intervals import mean_interval, share_interval
+from reports.rows import Mask, among, equals, numbers, only
 from reports.statistics import wilson
 from reports.windows import Window
 from samples.sample import RESPONSES, Defect, Outcome

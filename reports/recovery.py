@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from plans.phases import Shape
 from plans.run import PhaseRecord
 from reports.analysis import Measured
-from reports.frames import among, equals, numbers, only
+from reports.rows import Rows, among, equals, numbers, only
 from reports.statistics import nearest_rank
 from reports.windows import RunData, Scope, Window
 from samples.sample import RESPONSES, Outcome, Protocol
@@ -85,12 +84,12 @@ def _look(window: Window, aspect: str) -> tuple[_Level, Callable[[float], float]
     return lambda a, b: _errors(rows, a, b), lambda before: before + _MORE_ERRORS
 
 
-def _due(rows: pd.DataFrame, start_s: float, end_s: float) -> pd.DataFrame:
+def _due(rows: Rows, start_s: float, end_s: float) -> Rows:
     first, last = np.searchsorted(numbers(rows, "due_s"), [start_s, end_s])
-    return rows.iloc[int(first) : int(last)]
+    return rows.between(int(first), int(last))
 
 
-def _p95(rows: pd.DataFrame, start_s: float, end_s: float) -> float | None:
+def _p95(rows: Rows, start_s: float, end_s: float) -> float | None:
     """Return the p95 of latency in ms of the rows due in a stretch."""
     part = _due(rows, start_s, end_s)
     answered = only(part, among(part, RESPONSES))
@@ -99,7 +98,7 @@ def _p95(rows: pd.DataFrame, start_s: float, end_s: float) -> float | None:
     return nearest_rank(np.sort((numbers(answered, "done_s") - numbers(answered, "due_s")) * 1000), 950)
 
 
-def _errors(rows: pd.DataFrame, start_s: float, end_s: float) -> float | None:
+def _errors(rows: Rows, start_s: float, end_s: float) -> float | None:
     part = _due(rows, start_s, end_s)
     return 1 - float(equals(part, "outcome", Outcome.OK).mean()) if len(part) else None
 

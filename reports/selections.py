@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reports.analysis import SPECTRUM, HeatMap, Selection, Series, Spectrum
 from reports.axis import Axis, axis_of, of_slices, series
-from reports.frames import Mask, Places, among, equals, flags, numbers
+from reports.rows import Mask, Places, Rows, among, equals, flags, numbers
 from reports.statistics import Floats
 from reports.timeline import LATENCY
 from reports.windows import RunData
@@ -75,7 +75,7 @@ def selections(run: RunData) -> list[Selection]:
     return [_selection(rows, part, outcome, axis, points, phases) for part, outcome in wanted[:MOST_SELECTIONS]]
 
 
-def _rows(samples: pd.DataFrame) -> _Rows:
+def _rows(samples: Rows) -> _Rows:
     due, done = numbers(samples, "due_s"), numbers(samples, "done_s")
     latency = (done - due) * 1000
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -96,12 +96,12 @@ def _rows(samples: pd.DataFrame) -> _Rows:
     )
 
 
-def _codes(samples: pd.DataFrame, column: str) -> Codes:
+def _codes(samples: Rows, column: str) -> Codes:
     codes: Codes = np.asarray(samples[column].cat.codes)
     return codes
 
 
-def _parts(samples: pd.DataFrame, rows: _Rows) -> Iterator[_Part]:
+def _parts(samples: Rows, rows: _Rows) -> Iterator[_Part]:
     """Yield the whole run, the scenarios, then the names of each, those with the most samples first."""
     websocket = equals(samples, "protocol", Protocol.WEBSOCKET)
     timed = np.asarray(samples["latency_source"].notna(), dtype=np.bool_)
@@ -124,8 +124,9 @@ def _parts(samples: pd.DataFrame, rows: _Rows) -> Iterator[_Part]:
 def _outcomes(part: _Part, rows: _Rows) -> list[Outcome | None]:
     """Return None for what was answered and, when something failed, each outcome that occurred."""
     found = np.bincount(rows.outcome[part.places] + 1, minlength=len(rows.outcomes) + 1)[1:]
-    names = [Outcome(name) for name, count in zip(rows.outcomes, found.tolist(), strict=True) if count]
-    return [None] if names in ([], [Outcome.OK]) else [None, *sorted(names, key=list(Outcome).index)]
+    there = {name for name, count in zip(rows.outcomes, found.tolist(), strict=True) if count}
+    names = [outcome for outcome in Outcome if outcome.value in there]  # a file that was harmed may hold others
+    return [None] if names in ([], [Outcome.OK]) else [None, *names]
 
 
 def _selection(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.analysis import Measured
-from reports.frames import equals, numbers, only
 from reports.resources import allowed_hole, longest_hole, mean_of_readings, memory_over_rest
+from reports.rows import equals, numbers, only
 from reports.statistics import Floats
 from reports.windows import RunData, Scope, Window
 from samples.sample import Protocol

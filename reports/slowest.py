@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from reports.analysis import SlowRequest
-from reports.frames import among, equals, numbers, only
+from reports.rows import among, equals, numbers, only
 from reports.windows import RunData
 from samples.sample import Outcome, Protocol
 

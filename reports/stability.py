@@ -1,13 +1,12 @@
 """Metrics over windows of a phase: does it hold still, does it keep up?"""
 
 import numpy as np
-import pandas as pd
 
 from plans.schema import Criterion
 from reports.analysis import Measured
 from reports.families import measured
-from reports.frames import among, equals, numbers, only
 from reports.limits import holds
+from reports.rows import Rows, among, equals, numbers, only
 from reports.statistics import wilson
 from reports.windows import Scope, Window
 from samples.sample import RESPONSES, Outcome, Protocol
@@ -87,6 +86,6 @@ def stable_performance(window: Window) -> Measured:
     return Measured(bool(score.value >= _STABLE and in_system <= allowed), score.samples)
 
 
-def _iterations(rows: pd.DataFrame) -> pd.DataFrame:
+def _iterations(rows: Rows) -> Rows:
     kept = rows["iteration"].to_numpy(dtype=np.bool_) & ~equals(rows, "protocol", Protocol.WEBSOCKET)
     return only(rows, kept)

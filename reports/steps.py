@@ -6,15 +6,14 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 
 from plans.metrics import METRICS, Kind
 from plans.phases import Phase, Shape
 from plans.run import PhaseRecord
 from plans.schema import Criterion
 from reports.analysis import Measured, StressStep
-from reports.frames import among, equals, numbers, only
 from reports.limits import holds, upper
+from reports.rows import Rows, among, equals, numbers, only
 from reports.statistics import nearest_rank
 from reports.windows import RunData, Scope, Window
 from samples.sample import RESPONSES, Outcome, Protocol
@@ -49,7 +48,7 @@ class Part(Window):
         self._whole, self.start_s, self.end_s = whole, start_s, end_s
 
     @cached_property
-    def rows(self) -> pd.DataFrame:
+    def rows(self) -> Rows:
         """Every sample of the part."""
         return between(self._whole.rows, self.start_s, self.end_s)
 
@@ -57,10 +56,10 @@ class Part(Window):
         return len(self.counted)
 
 
-def between(rows: pd.DataFrame, start_s: float, end_s: float) -> pd.DataFrame:
+def between(rows: Rows, start_s: float, end_s: float) -> Rows:
     """Return the rows that were due from one moment to before another; they are in the order of their due times."""
     first, last = np.searchsorted(numbers(rows, "due_s"), [start_s, end_s])
-    return rows.iloc[int(first) : int(last)]
+    return rows.between(int(first), int(last))
 
 
 def levels(window: Window) -> list[Level]:

@@ -12,8 +12,8 @@ import numpy as np
 from plans.phases import Shape
 from reports.analysis import Finding, Measured, Recovery, Stress, StressStep
 from reports.figures import figure, length
-from reports.frames import equals, numbers, only
 from reports.recovery import ASPECTS, overload, recovery
+from reports.rows import equals, numbers, only
 from reports.steps import LONGEST_WINDOW_S, WINDOWS_PER_STEP, Measure, between, steps
 from reports.windows import RunData, Scope, Window
 from samples.sample import Outcome, Protocol

@@ -8,7 +8,7 @@ import pandas as pd
 from reports.analysis import Series, Timeline
 from reports.axis import Axis, axis_of, of_slices, percentiles, series
 from reports.families import tpot_ms
-from reports.frames import Mask, among, equals, flags, numbers, only
+from reports.rows import Mask, Rows, among, equals, flags, numbers, only
 from reports.serverside import RUNNING, WAITING
 from reports.statistics import Floats
 from reports.windows import RunData
@@ -59,7 +59,7 @@ def timeline(run: RunData) -> Timeline:
     )
 
 
-def _load(axis: Axis, rows: pd.DataFrame) -> list[Series]:
+def _load(axis: Axis, rows: Rows) -> list[Series]:
     """Offered and dropped by due time; responses and failures by the time at which they came."""
     due, done = numbers(rows, "due_s"), numbers(rows, "done_s")
     dropped, answered = equals(rows, "outcome", Outcome.DROPPED), among(rows, RESPONSES)
@@ -91,7 +91,7 @@ def _single_seconds(axis: Axis, times: Floats) -> list[Series]:
     ]
 
 
-def _failures(axis: Axis, rows: pd.DataFrame) -> list[Series]:
+def _failures(axis: Axis, rows: Rows) -> list[Series]:
     done, result = numbers(rows, "done_s"), []
     for outcome in Outcome:
         mask = equals(rows, "outcome", outcome)
@@ -101,7 +101,7 @@ def _failures(axis: Axis, rows: pd.DataFrame) -> list[Series]:
     return result
 
 
-def _latency(axis: Axis, rows: pd.DataFrame) -> list[Series]:
+def _latency(axis: Axis, rows: Rows) -> list[Series]:
     answered = only(rows, among(rows, RESPONSES))
     due = numbers(answered, "due_s")
     return _tail(axis, due, (numbers(answered, "done_s") - due) * 1000)
@@ -116,7 +116,7 @@ def _tail(axis: Axis, due: Floats, values: Floats, key: str = "", label: str = "
     return [series(f"{key}{name}", f"{label}{name}", "ms", curve) for name, curve in zip(_TAIL, curves, strict=True)]
 
 
-def _in_flight(axis: Axis, rows: pd.DataFrame) -> list[Series]:
+def _in_flight(axis: Axis, rows: Rows) -> list[Series]:
     """Return the highest number of requests that were sent and not done at one time in each step, exactly.
 
     A request is in flight from `sent` until just before `done`, so that one that ends when another begins counts once.
@@ -146,7 +146,7 @@ def _known_to_server(axis: Axis, run: RunData) -> list[Series]:
     return [series("server_in_flight", "known to the server", "count", _on_axis(axis, by_step))]
 
 
-def _llm(axis: Axis, run: RunData, iterations: pd.DataFrame) -> list[Series]:
+def _llm(axis: Axis, run: RunData, iterations: Rows) -> list[Series]:
     rows = only(iterations, equals(iterations, "protocol", Protocol.LLM))
     if not len(rows):
         return []
@@ -172,7 +172,7 @@ def _llm(axis: Axis, run: RunData, iterations: pd.DataFrame) -> list[Series]:
     return result
 
 
-def _sql(axis: Axis, requests: pd.DataFrame) -> list[Series]:
+def _sql(axis: Axis, requests: Rows) -> list[Series]:
     rows = only(requests, equals(requests, "protocol", Protocol.SQL))
     if not len(rows):
         return []
@@ -182,7 +182,7 @@ def _sql(axis: Axis, requests: pd.DataFrame) -> list[Series]:
     return [*_tail(axis, due, query, "query_", ""), *waits]
 
 
-def _quality(axis: Axis, iterations: pd.DataFrame) -> list[Series]:
+def _quality(axis: Axis, iterations: Rows) -> list[Series]:
     """Return the means per step by due time, and the load as a share of its peak: do answers get worse under it?"""
     due, answered = numbers(iterations, "due_s"), equals(iterations, "protocol", Protocol.LLM)
     quality, alike = numbers(iterations, "quality"), numbers(iterations, "similarity")
@@ -207,7 +207,7 @@ def _mean(axis: Axis, times: Floats, values: Floats) -> Floats:
     return curve
 
 
-def _websocket(axis: Axis, rows: pd.DataFrame) -> list[Series]:
+def _websocket(axis: Axis, rows: Rows) -> list[Series]:
     messages: Mask = np.asarray(rows["message_type"].notna(), dtype=np.bool_)
     if not messages.any():
         return []

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from reports.analysis import Finding, PhaseResult
 from reports.figures import figure
-from reports.frames import Mask, equals, numbers, only
+from reports.rows import Mask, Rows, equals, numbers, only
 from reports.windows import RunData, Scope
 from samples.sample import Outcome, Protocol
 
@@ -97,14 +96,14 @@ def troubles(run: RunData, phases: list[PhaseResult]) -> list[Finding]:
     return [*by_count, *_waits(run, phases), *_growth(phases)]
 
 
-def for_want_of_a_connection(rows: pd.DataFrame) -> int:
+def for_want_of_a_connection(rows: Rows) -> int:
     """Return how many of the rows failed because a pool, or the database, had no connection to give."""
     patterns = [sign.pattern for sign in _SIGNS if sign.kind in _NO_CONNECTION]
     failed = ~equals(rows, "outcome", Outcome.OK)
     return int((failed & np.logical_or.reduce([_with_text(rows, pattern) for pattern in patterns])).sum())
 
 
-def _with_text(samples: pd.DataFrame, pattern: re.Pattern[str]) -> Mask:
+def _with_text(samples: Rows, pattern: re.Pattern[str]) -> Mask:
     """Return which rows have an error that the pattern finds; each different text is looked at once."""
     errors = samples["error"].cat
     hits = np.array([bool(pattern.search(str(text))) for text in errors.categories], dtype=np.bool_)
@@ -115,7 +114,7 @@ def _with_text(samples: pd.DataFrame, pattern: re.Pattern[str]) -> Mask:
     return result
 
 
-def _seen(run: RunData, rows: pd.DataFrame) -> str:
+def _seen(run: RunData, rows: Rows) -> str:
     due = numbers(rows, "due_s")
     scenarios = [str(name) for name, count in rows["scenario"].value_counts().items() if count]
     total = sum(len(run.rows(Scope(scenario=name))) for name in scenarios)
@@ -126,7 +125,7 @@ def _seen(run: RunData, rows: pd.DataFrame) -> str:
     return f"{len(rows):,} of {total:,} attempts of {' and '.join(scenarios)} in {where}, {times}{example}"
 
 
-def _refused_sockets(run: RunData, rows: pd.DataFrame) -> Finding:
+def _refused_sockets(run: RunData, rows: Rows) -> Finding:
     statuses = numbers(rows, "status")
     known = statuses[np.isfinite(statuses)]
     advice = _UPGRADE

@@ -5,7 +5,7 @@ import numpy as np
 from reports.analysis import Accounting, DataFact, Measured, PhaseResult
 from reports.axis import axis_of
 from reports.figures import MISSING, figure, length, measured_text
-from reports.frames import equals, only
+from reports.rows import equals, only
 from reports.windows import RunData
 from samples.sample import Outcome, Protocol
 

@@ -3,7 +3,7 @@
 from plans.run import ENDED_EARLY, Ending
 from plans.schema import Severity
 from reports.analysis import CriterionResult, HealthCheck, State, Verdict
-from reports.frames import equals, only
+from reports.rows import equals, only
 from reports.windows import RunData, counts
 from samples.sample import RESPONSES, Outcome
 

@@ -8,12 +8,11 @@ token.
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import pandas as pd
 from pydantic import JsonValue
 
 from plans.schema import ArrivalProcess
-from reports.frames import equals, numbers, only
 from reports.metrics import inside_limits
+from reports.rows import Rows, equals, numbers, only
 from reports.statistics import Floats
 from reports.windows import RunData, Scope
 from samples.sample import Outcome, Protocol
@@ -67,7 +66,7 @@ def _identity(run: RunData) -> Mapping[str, JsonValue]:
     }
 
 
-def _statistics(run: RunData, ok: pd.DataFrame) -> Iterator[tuple[str, JsonValue]]:
+def _statistics(run: RunData, ok: Rows) -> Iterator[tuple[str, JsonValue]]:
     """Yield mean, median, standard deviation and percentiles of vLLM's four times, milliseconds."""
     gaps = np.asarray(run.frames.gaps.of(ok).values, np.float64) / 1000
     first, spoken = numbers(ok, "ttft_s") * 1000, np.nan_to_num(numbers(ok, "icl_sum_us")) / 1000

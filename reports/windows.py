@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 from plans.phases import Phase
 from plans.run import Ending, PhaseRecord, RunRecord
 from plans.schema import Plan
 from reports.analysis import Accounting
-from reports.frames import Frames, among, equals, flags, numbers, only
+from reports.frames import Frames
 from reports.intervals import Blocks
+from reports.rows import Rows, among, equals, flags, numbers, only
 from reports.statistics import Floats
 from samples.answers import Judgement
 from samples.sample import RESPONSES, Outcome, Protocol
@@ -60,13 +60,12 @@ class RunData:
         """Return what the plan says of a phase."""
         return next((phase for phase in self.plan.phases if phase.name == name), None)
 
-    def rows(self, scope: Scope) -> pd.DataFrame:
+    def rows(self, scope: Scope) -> Rows:
         """Return the samples of a scope, in the order of their due times."""
         rows = self.frames.samples
-        for column, value in (("phase", scope.phase), ("scenario", scope.scenario), ("name", scope.name)):
-            if value is not None:
-                rows = only(rows, equals(rows, column, value))
-        return rows
+        wanted = {"phase": scope.phase, "scenario": scope.scenario, "name": scope.name}
+        masks = [equals(rows, column, value) for column, value in wanted.items() if value is not None]
+        return only(rows, np.logical_and.reduce(masks)) if masks else rows
 
     def window(self, scope: Scope) -> "Window":
         """Return the window of a scope; the same one, with its results, each time."""
@@ -88,7 +87,7 @@ class RunData:
         return numbers(chosen, "t_s"), numbers(chosen, "value")
 
     @cached_property
-    def iterations(self) -> pd.DataFrame:
+    def iterations(self) -> Rows:
         """Every sample that accounts for an arrival or an iteration."""
         return only(self.frames.samples, flags(self.frames.samples, "iteration"))
 
@@ -133,51 +132,51 @@ class Window:
         return self.phase.closed if self.phase else any(phase.closed for phase in self.run.phases)
 
     @cached_property
-    def rows(self) -> pd.DataFrame:
+    def rows(self) -> Rows:
         """Every sample of the scope."""
         return self.run.rows(self.scope)
 
     @cached_property
-    def counted(self) -> pd.DataFrame:
+    def counted(self) -> Rows:
         """The rows that the accounting is about: iterations, or all rows of a name."""
         return self.rows if self.scope.name is not None else only(self.rows, flags(self.rows, "iteration"))
 
     @cached_property
-    def requests(self) -> pd.DataFrame:
+    def requests(self) -> Rows:
         """The rows that rates, shares and latencies are about: what is counted and is no WebSocket."""
         return only(self.counted, ~equals(self.counted, "protocol", _WEBSOCKET))
 
     @cached_property
-    def responses(self) -> pd.DataFrame:
-        """The times of the requests that the server answered: a copy, so of these columns only."""
-        return only(self.requests[["due_s", "sent_s", "done_s"]], among(self.requests, RESPONSES))
+    def responses(self) -> Rows:
+        """The requests that the server answered."""
+        return only(self.requests, among(self.requests, RESPONSES))
 
     @cached_property
-    def llm(self) -> pd.DataFrame:
+    def llm(self) -> Rows:
         """The requests to a language model."""
         return only(self.requests, equals(self.requests, "protocol", _LLM))
 
     @cached_property
-    def sql(self) -> pd.DataFrame:
+    def sql(self) -> Rows:
         """The queries to a database."""
         return only(self.requests, equals(self.requests, "protocol", Protocol.SQL))
 
     @cached_property
-    def websocket(self) -> pd.DataFrame:
+    def websocket(self) -> Rows:
         """Connects and messages."""
         return only(self.rows, equals(self.rows, "protocol", _WEBSOCKET))
 
     @cached_property
-    def messages(self) -> pd.DataFrame:
+    def messages(self) -> Rows:
         """WebSocket messages that were received."""
         return only(self.websocket, np.asarray(self.websocket["message_type"].notna(), dtype=np.bool_))
 
     @cached_property
-    def connects(self) -> pd.DataFrame:
+    def connects(self) -> Rows:
         """Attempts to open a WebSocket."""
         return only(self.websocket, equals(self.websocket, "name", "connect"))
 
-    def blocks(self, rows: pd.DataFrame) -> Blocks:
+    def blocks(self, rows: Rows) -> Blocks:
         """Return in which bin of time each of these rows was due; the phases of a whole run are strata."""
         return self.blocks_at(numbers(rows, "due_s"))
 
@@ -210,13 +209,13 @@ class Window:
         return self.run.readings(metric, source, self.start_s, self.end_s, worker)
 
 
-def counts(rows: pd.DataFrame) -> dict[str, int]:
+def counts(rows: Rows) -> dict[str, int]:
     """Return how many rows ended in which outcome, every outcome named."""
     found = rows["outcome"].value_counts().to_dict()
     return {outcome.value: int(found.get(outcome.value, 0)) for outcome in Outcome}
 
 
-def _phases(record: RunRecord, samples: pd.DataFrame) -> list[PhaseRecord]:
+def _phases(record: RunRecord, samples: Rows) -> list[PhaseRecord]:
     """Return the phases as recorded; those of a run that crashed are completed from the plan and the samples."""
     if record.phases and record.ending is not Ending.RUNNING:
         return record.phases
@@ -243,6 +242,6 @@ def _phases(record: RunRecord, samples: pd.DataFrame) -> list[PhaseRecord]:
     return result
 
 
-def _found(samples: pd.DataFrame, phase: str) -> dict[str, int]:
+def _found(samples: Rows, phase: str) -> dict[str, int]:
     rows = only(samples, equals(samples, "phase", phase) & flags(samples, "iteration"))
     return {str(name): int(count) for name, count in rows["scenario"].value_counts().items() if count}

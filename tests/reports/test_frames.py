@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from reports.frames import load_frames, numbers
+from reports.frames import load_frames
+from reports.rows import numbers
 from samples.sample import Outcome, Protocol, Reading, Sample
 from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter
 from tests.reports.builder import request, write_batches
@@ -45,8 +46,8 @@ def test_gaps_follow_their_samples_through_the_sorting(tmp_path: Path) -> None:
     assert frames.gaps.values.tolist() == [1, 10, 12, 11, 30, 31]
     assert np.array_equal(numbers(frames.samples, "icl_sum_us"), [1, 33, np.nan, 61, np.nan], equal_nan=True)
     assert np.array_equal(numbers(frames.samples, "icl_max_us"), [1, 12, np.nan, 31, np.nan], equal_nan=True)
-    assert frames.gaps.of(frames.samples.iloc[1:3]).values.tolist() == [10, 12, 11]
-    scattered = frames.gaps.of(frames.samples.iloc[[0, 3]])
+    assert frames.gaps.of(frames.samples.between(1, 3)).values.tolist() == [10, 12, 11]
+    scattered = frames.gaps.of(frames.samples.at(np.array([0, 3])))
     assert scattered.values.tolist() == [1, 30, 31]
     assert scattered.ends.tolist() == [0, 1, 3]
 

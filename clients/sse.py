@@ -6,7 +6,7 @@ whole events, as nearly all do, is cut at its blank lines; only what is unusual 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -34,14 +34,25 @@ class Event(NamedTuple):
         return _text(self.data)
 
 
-def parse(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Event]:
+def _nothing_is_known(_at: float, _piece: bytes) -> bool:
+    return False
+
+
+def parse(
+    pieces: Iterable[tuple[float, bytes]], is_known: Callable[[float, bytes], bool] = _nothing_is_known
+) -> Iterator[Event]:
     """Yield the events of a stream that arrived in stamped pieces.
 
     An event that the end of the stream cut off (no blank line after it) is not yielded, as the standard has it.
+    `is_known` is shown each piece that begins an event; one that it says it knows, as a whole event, is not parsed.
     """
     unfinished, left = _Unfinished(), _SLICE
     for at, piece in _without_bom(pieces):
+        left = left or _after_a_turn()
         events: Iterable[Event]
+        if unfinished.is_nothing and is_known(at, piece):
+            left -= 1
+            continue
         if not unfinished.is_nothing or b"\r" in piece or not piece.endswith(b"\n\n"):
             events = unfinished.events(at, piece)
         elif piece[:6] == b"data: " and piece.find(b"\n") == len(piece) - 2:
@@ -49,11 +60,15 @@ def parse(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Event]:
         else:
             events = unfinished.whole_events(at, piece)
         for event in events:
+            left = left or _after_a_turn()
             yield event
             left -= 1
-            if not left:
-                gevent.sleep(0)
-                left = _SLICE
+
+
+def _after_a_turn() -> int:
+    """Let the event loop turn; return how many events may follow."""
+    gevent.sleep(0)
+    return _SLICE
 
 
 _event = tuple.__new__

@@ -11,12 +11,15 @@ from clients.http import Response
 from samples.recorder import Failure
 from samples.sample import Defect, Outcome, Sample, TokenSource
 from scenarios.dialects.base import Answer, Dialect, ServerError, message_of
+from scenarios.likeness import Likeness
 
 _OTHER_FORM = (TypeError, AttributeError, LookupError)
 
 
 _LONGEST_GAP_US = 2**31 - 1
 """What the column holds: 36 minutes."""
+_LIKENESSES = 4
+"""So often the events of a stream may change their form; beyond, they are decoded one by one."""
 
 
 def read(response: Response, dialect: Dialect) -> Answer:
@@ -61,19 +64,9 @@ def read_stream(response: Response, dialect: Dialect) -> Answer:
 
     A stream is complete with a finish reason or `[DONE]`; engines differ in which of the two they send.
     """
-    answer, done = Answer(), False
-    for event in sse.parse(response.chunks):
-        if event.data == b"[DONE]":
-            done = True
-            break
-        chunk = _chunk(event)
-        try:
-            dialect.read_event(chunk, event, answer)
-        except ServerError as error:
-            raise Failure(Outcome.BAD_CONTENT, f"error event in the stream: {error}") from None
-        except _OTHER_FORM:
-            what = f"an event of the stream is not one of the {dialect.name} endpoint"
-            raise Failure(Outcome.BAD_CONTENT, what) from None
+    stream = _Stream(dialect)
+    done = stream.read(response.chunks)
+    answer = stream.answer
     answer.text = "".join(answer.parts)
     if not done and not answer.complete:
         why = f" ({response.broken})" if response.broken else ""
@@ -81,6 +74,47 @@ def read_stream(response: Response, dialect: Dialect) -> Answer:
     if answer.output_tokens is None and answer.content_at:
         answer.output_tokens, answer.token_source = len(answer.content_at), TokenSource.EVENTS
     return _checked(answer)
+
+
+class _Stream:
+    """The answer of a stream while it is read."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.answer, self._dialect = Answer(), dialect
+        self._likeness: Likeness | None = None
+        self._tries = _LIKENESSES
+
+    def read(self, pieces: list[tuple[float, bytes]]) -> bool:
+        """Read the events; return whether the server said `[DONE]`."""
+        answer = self.answer
+        for event in sse.parse(pieces, self._is_known):
+            if event.data == b"[DONE]":
+                return True
+            parts = len(answer.parts)
+            self._read_event(event, answer)
+            # This event may have ended the answer, and then one like those before would not mean the same.
+            self._likeness = None
+            if self._tries and len(answer.parts) == parts + 1:
+                self._tries -= 1
+                self._likeness = Likeness.of(event, answer.parts[-1], self._read_event)
+        return False
+
+    def _is_known(self, at: float, piece: bytes) -> bool:
+        if self._likeness is None or (text := self._likeness.text_of(piece)) is None:
+            return False
+        self.answer.parts.append(text)
+        self.answer.content_at.append(at)
+        return True
+
+    def _read_event(self, event: sse.Event, answer: Answer) -> None:
+        chunk = _chunk(event)
+        try:
+            self._dialect.read_event(chunk, event, answer)
+        except ServerError as error:
+            raise Failure(Outcome.BAD_CONTENT, f"error event in the stream: {error}") from None
+        except _OTHER_FORM:
+            what = f"an event of the stream is not one of the {self._dialect.name} endpoint"
+            raise Failure(Outcome.BAD_CONTENT, what) from None
 
 
 class BrokenAnswer(Failure):

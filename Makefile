@@ -26,6 +26,8 @@ METRICS_PORT ?=
 DB ?=
 RUNS ?=
 CONCURRENT ?=
+ENV ?=
+IMAGE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,7 +42,7 @@ export DATABASE_URL := $(DB)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup llama run api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline certificate selftest
+.PHONY: docker-run docker-up docker-down docker-test help setup llama run api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline certificate selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +89,18 @@ ci: $(VENV)/run.stamp ## the same with short settings, for a pipeline: it fails 
 
 web: $(VENV)/run.stamp ## Locust's web UI on http://127.0.0.1:8089 (WEB_PORT=), with PLAN in its start form
 	@$(BIN)/python -m locust -f locustfile.py --web-host 127.0.0.1 --web-port $(WEB_PORT) --plan $(PLAN) $(OPTIONS)
+
+docker-run: ## run PLAN in Docker, one master and WORKERS= worker containers: the report in runs/, the verdict as exit code
+	@$(PYTHON) deploy/compose.py run $(PLAN) --workers $(WORKERS) $(if $(ENV),--env $(ENV)) $(OPTIONS)
+
+docker-up: ## the web UI in Docker, with WORKERS= workers, the platform, its databases and Prometheus
+	@$(PYTHON) deploy/compose.py up --workers $(WORKERS)
+
+docker-down: ## bring run folders to runs/ and remove all containers, networks and volumes (IMAGE=yes: the image too)
+	@$(PYTHON) deploy/compose.py down $(if $(IMAGE),--image)
+
+docker-test: $(VENV)/dev.stamp ## the tests that need a Docker engine (minutes)
+	$(BIN)/python -m pytest tests/docker
 
 report: $(VENV)/run.stamp ## make the report of RUN=runs/<id> again
 	@$(BIN)/python -m reports $(RUN)

@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tags", help="only plans with one of these tags, separated by commas")
     parser.add_argument("--exclude-tags", help="no plan with one of these tags, separated by commas")
     parser.add_argument("--verbose", action="store_true", help="let Locust tell what it does: users, shape, end")
-    parser.add_argument("--runs", help="folder that run folders are made in (default: runs)")
+    runs = os.environ.get("PROOFLOAD_RUNS")  # of the settings that Locust reads itself, the one that is used here too
+    parser.add_argument("--runs", default=runs, help="folder that run folders are made in (default: runs)")
     return parser
 
 

@@ -14,7 +14,7 @@ from locust import User
 from locust.env import Environment
 from locust.event import EventHook
 
-from execution import children, options, web
+from execution import children, login, options, web
 from execution.exposition import Exposition, Watched, serve
 from execution.run import Run
 from plans.exits import Exit
@@ -55,6 +55,7 @@ class Conductor:
         given = environment.parsed_options
         self._or_exit()
         self._expose()
+        self._protect()
         PlanShape.driver = self
         LoadUser.host = options.AS_PLANNED
         self._listen()
@@ -233,6 +234,15 @@ class Conductor:
             self._metrics = serve(self._exposition, getattr(given, "metrics_host", "127.0.0.1"), port)
         except PlanError as error:
             exit_usage(error.problems)
+
+    def _protect(self) -> None:
+        """Ask for a login in the web UI when one was wanted."""
+        web_ui, given = self._environment.web_ui, self._environment.parsed_options
+        if web_ui is None or not web_ui.web_login:
+            return
+        if problems := login.problems(os.environ):
+            exit_usage(problems)
+        login.require(web_ui, getattr(given, "web_base_path", "") or "", os.environ)
 
     def _bring(self, plan: Plan) -> dict[str, type[User]]:
         """Return the classes of the operator's own files. Listeners of theirs to `init`, which is past, are called."""

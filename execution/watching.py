@@ -19,7 +19,9 @@ def options(plan: Plan, host: str, pid: int | None) -> list[str]:
     if _database(plan) is not None:
         result += ["--database", _DATABASE]
     if monitors.target:
-        result += _process(plan, host, pid) if target.resources is None else _resources(target.resources)
+        # A platform of this run's own is always seen as a process; the plan's words are for one that is elsewhere.
+        resources = target.resources if pid is None else None
+        result += _process(plan, host, pid) if resources is None else _resources(resources)
     page = target.prometheus or (_EMBEDDED_PAGE if pid is not None else None)
     if page is not None and (monitors.server or "--page-process" in result):
         result += _page(host, page, target.api_key_env)

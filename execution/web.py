@@ -8,7 +8,7 @@ from flask import Response, jsonify, request, send_file
 from locust.env import Environment
 from locust.web import WebUI
 
-from execution import options
+from execution import login, options
 from execution.exposition import PATH, Exposition
 from plans.problems import PlanError
 from scenarios import brought
@@ -28,8 +28,8 @@ def extend(
     """
 
     def guard() -> Response | None:
-        if not (request.method == "POST" and request.path.endswith("/swarm")):
-            return None
+        if not (request.method == "POST" and request.path.endswith("/swarm") and login.passed(web_ui)):
+            return None  # Locust itself sends those away who are not logged in
         if busy():
             return _refusal(environment, "a run is being prepared, under way or reported: wait for its end")
         if request.form.get("shape_class") == "Default":

@@ -26,6 +26,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "reports": frozenset({"plans", "samples", "numpy", "pandas", "pydantic"}),
     "calibration": frozenset({"plans", "samples", "numpy"}),
     "selftest": frozenset({"psutil", "yaml"}),
+    "deploy": frozenset(),
     "locustfile.py": frozenset({"plans", "execution", "scenarios", "shapes", "locust"}),
     "certify.py": frozenset({"plans", "reports"}),
 }
@@ -47,6 +48,7 @@ EXCEPTIONS: dict[str, frozenset[str]] = {
     "scenarios/answers.py": frozenset({"orjson"}),
     "scenarios/locust_clients.py": frozenset({"requests"}),
     "execution/databases.py": frozenset({"psycopg", "redis"}),
+    "execution/login.py": frozenset({"flask", "flask_login"}),
     "execution/web.py": frozenset({"flask"}),
     "execution/exposition.py": frozenset({"prometheus_client"}),
     "monitoring/prometheus.py": frozenset({"prometheus_client"}),

@@ -23,6 +23,10 @@ def watched(host: str, pid: int | None = None, monitors: dict[str, Any] | None =
         (watched(HERE), "--host --gpu --target-port 8000"),
         (watched(HERE, 7), "--host --gpu --target-pid 7 --page http://127.0.0.1:8000/metrics"),
         (watched(HERE, 7, {"server": False, "gpu": False}), "--host --target-pid 7"),
+        (
+            watched(HERE, 7, prometheus="/metrics", resources={"preset": "page"}),
+            "--host --gpu --target-pid 7 --page http://127.0.0.1:8000/metrics",
+        ),
         (watched(HERE, process={"name": "vllm"}), "--host --gpu --target-name vllm"),
         (watched(ELSEWHERE), "--host"),
         (watched(ELSEWHERE, prometheus="/prom"), "--host --page http://llm:8000/prom"),

@@ -1,0 +1,1 @@
+"""Where Proofload runs: Docker, Kubernetes, CI. Nothing of the suite imports it."""

@@ -42,7 +42,7 @@ export DATABASE_URL := $(DB)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: docker-run docker-up docker-down docker-test help setup llama run api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline certificate selftest
+.PHONY: docker-run docker-up docker-down docker-test help setup llama run api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline certificate selftest stresstest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,9 @@ retest: $(VENV)/dev.stamp ## run what failed in the last `make test` once more, 
 
 selftest: $(VENV)/run.stamp ## show known faults and none: does Proofload find them? (15 minutes; SEEDS=, CLEAN=, ONLY=)
 	@$(BIN)/python -m selftest $(if $(SEEDS),--seeds $(SEEDS)) $(if $(CLEAN),--clean $(CLEAN)) $(if $(ONLY),--only "$(ONLY)")
+
+stresstest: $(VENV)/run.stamp ## known overloads: are breaking point, degradation and recovery named rightly? (10 minutes; SEEDS=, ONLY=)
+	@$(BIN)/python -m selftest.stress $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ONLY),--only "$(ONLY)")
 
 fuzz: $(VENV)/dev.stamp ## harmed bytes for the clients' parsers, for SECONDS=300
 	$(BIN)/python -m tests.clients.fuzz --seconds $(SECONDS)

@@ -38,6 +38,8 @@ from shapes.arrivals import Schedule, schedule
 
 _log = logging.getLogger("proofload")
 _REST_S = 0.2
+_READINGS_AFTER = 2.5
+"""Intervals of the monitor for which it may look at what stays after the load."""
 """What is added to the lead of the load when the target is watched: it is left alone, and read before the load."""
 
 
@@ -266,6 +268,7 @@ class Run:
             self._wind_up,
             lambda: self._complete_record(ended),
             self.assessing.close,
+            self._watch_what_stays,
             self._stop_children,
             self._save_locust_statistics,
             self._judge,
@@ -298,6 +301,12 @@ class Run:
         if self.journal.lost:
             self.record.write_errors.append(f"{self.journal.lost} events could not be written")
         record.save(self.folder)
+
+    def _watch_what_stays(self) -> None:
+        """Leave the monitor the time to read the target after its users have gone, when the plan asks for it."""
+        plan = self._options.plan
+        if any(criterion.metric == "connections_left" for criterion in plan.criteria):
+            gevent.sleep(_READINGS_AFTER * plan.monitors.interval + _REST_S)
 
     def _stop_children(self) -> None:
         for child in reversed(self._children):

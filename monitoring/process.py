@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from monitoring.allowance import cores_available, memory_limit
 from monitoring.lookup import Lookup, open_links
 from samples.journal import Event, EventKind, Journal
 
@@ -25,7 +26,8 @@ class TargetProbe:
 
     Metrics are sums over the tree: `cpu_cores`, `rss_bytes` (pages that are shared count in each process),
     `threads`, `open_files` (descriptors of every kind), `connections` (sockets), `processes`. A figure that
-    cannot be read for one process of the tree is left out: part of a sum would pass for the whole.
+    cannot be read for one process of the tree is left out: part of a sum would pass for the whole. `cores_available`
+    and `memory_limit_bytes` are what the root may use, where that is known.
     """
 
     source = "target"
@@ -38,6 +40,7 @@ class TargetProbe:
         self._lost_at: float | None = None
         self._search_at = clock()
         self._noted_missing = False
+        self._allowed: dict[str, float] = {}
 
     @property
     def pid(self) -> int | None:
@@ -72,6 +75,11 @@ class TargetProbe:
             self._note(f"the target was found{gap}: process {self._root.pid}")
         self._lost_at, self._noted_missing = None, False
         self._cpu, self._at = {}, None
+        allowed = {
+            "cores_available": cores_available(self._root.pid),
+            "memory_limit_bytes": memory_limit(self._root.pid),
+        }
+        self._allowed = {name: value for name, value in allowed.items() if value is not None}
         return True
 
     def _lost(self) -> None:
@@ -111,7 +119,7 @@ class TargetProbe:
         if self._at is not None and now > self._at:
             values["cpu_cores"] = _cpu_seconds(self._cpu, cpu) / (now - self._at)
         self._cpu, self._at = cpu, now
-        return values
+        return values | self._allowed
 
 
 def _read_process(process: psutil.Process, cpu: dict[tuple[int, float], _CpuTime]) -> dict[str, float | None] | None:

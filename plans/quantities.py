@@ -1,16 +1,18 @@
-"""Limits with a unit, as people write them: `90 GB`, `512 MiB`, `8 cores`."""
+"""Limits with a unit, as people write them: `90 GB`, `512 MiB`, `1 MB/min`, `8 cores`."""
 
 import re
 
+_BYTES = {
+    "B": 1.0,
+    **{f"{letter}B": 1000.0**power for power, letter in enumerate("kMGT", 1)},
+    **{f"{letter}iB": 1024.0**power for power, letter in enumerate("KMGT", 1)},
+}
 _SCALES: dict[str, dict[str, float]] = {
-    "bytes": {
-        "B": 1.0,
-        **{f"{letter}B": 1000.0**power for power, letter in enumerate("kMGT", 1)},
-        **{f"{letter}iB": 1024.0**power for power, letter in enumerate("KMGT", 1)},
-    },
+    "bytes": _BYTES,
+    "bytes/min": {f"{name}/min": factor for name, factor in _BYTES.items()},
     "cores": {"cores": 1.0, "core": 1.0},
 }
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]+)")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]+(?:/min)?)")
 
 
 def parse_quantity(value: object, unit: str) -> object:

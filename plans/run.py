@@ -23,6 +23,12 @@ SHORTEST_TREND_S = 60.0
 _NEEDED_S = {
     "memory_growth": SHORTEST_TREND_S,
     "memory_leak": SHORTEST_TREND_S,
+    "memory_trend_bytes_per_min": SHORTEST_TREND_S,
+    "connection_leak": SHORTEST_TREND_S,
+    "file_leak": SHORTEST_TREND_S,
+    "thread_leak": SHORTEST_TREND_S,
+    "latency_drift": SHORTEST_TREND_S,
+    "error_drift": SHORTEST_TREND_S,
     "stable_utilisation": SHORTEST_TREND_S,
     "stability_score": 10.0,  # one window
     "stable_performance": 10.0,

@@ -5,14 +5,13 @@ import numpy as np
 from plans.run import SHORTEST_TREND_S
 from reports.analysis import Measured
 from reports.rows import numbers
-from reports.statistics import Floats, slope, thinned, trend_p
+from reports.statistics import Floats
+from reports.trends import leaks
 from reports.troubles import for_want_of_a_connection
 from reports.windows import Window
 
-_SETTLING = 0.1
 _FEWEST = 60
 _GROWTH, _LEAST = 0.1, 3.0
-_P = 0.01
 _OFTEN = 0.05
 """Share of the readings from which on a full pool is no single burst."""
 
@@ -54,16 +53,14 @@ def _before(window: Window, metric: str, source: str) -> float:
 
 
 def _leaks(window: Window, times: Floats, every: Floats, unexplained: Floats) -> Measured:
-    """Hold the growth against that of `memory_leak`: more than 10 % of all, and no chance."""
+    """Hold the growth of the floor against 10 % of all, as for memory."""
     if len(every) < _FEWEST or window.length_s < SHORTEST_TREND_S:
         needed = f"{_FEWEST} and {SHORTEST_TREND_S:.0f} s are needed"
         why = f"too short to tell: {len(every)} readings of connections in {window.length_s:.0f} s, {needed}"
         return Measured(None, len(every), why)
-    settled = times >= window.start_s + _SETTLING * window.length_s
-    at, left = thinned(times[settled], np.maximum(unexplained[settled], 0.0))
-    growth = slope(at, left) * window.length_s
     least = max(_GROWTH * float(np.median(every)), _LEAST)
-    return Measured(bool(growth > least and trend_p(at, left) < _P), len(every))
+    grew = leaks(times, np.maximum(unexplained, 0.0), window.start_s, window.end_s, least)
+    return Measured(grew, len(every))
 
 
 def pool_exhausted(window: Window) -> Measured:

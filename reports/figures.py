@@ -23,6 +23,7 @@ _SCALES: dict[str, tuple[tuple[float, float, str], ...]] = {
     "s": ((7200, 3600, "h"), (600, 60, "min"), (1, 1, "s"), (0, 0.001, "ms")),
     "bytes": ((1e12, 1e12, "TB"), (1e9, 1e9, "GB"), (1e6, 1e6, "MB"), (1e3, 1e3, "kB"), (0, 1, "B")),
     "bytes/s": ((1e9, 1e9, "GB/s"), (1e6, 1e6, "MB/s"), (1e3, 1e3, "kB/s"), (0, 1, "B/s")),
+    "bytes/min": ((1e9, 1e9, "GB/min"), (1e6, 1e6, "MB/min"), (1e3, 1e3, "kB/min"), (0, 1, "B/min")),
     "rps": ((0, 1, "RPS"),),
     "cores": ((0, 1, "cores"),),
     "tokens/s": ((0, 1, "tok/s"),),

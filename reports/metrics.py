@@ -11,7 +11,18 @@ import numpy as np
 
 from plans.metrics import METRICS, STATISTICS, Kind
 from plans.schema import RequestLimits
-from reports import connections, degradation, delivery, quality, resources, score, serverside, stability, stress
+from reports import (
+    connections,
+    degradation,
+    delivery,
+    endurance,
+    quality,
+    resources,
+    score,
+    serverside,
+    stability,
+    stress,
+)
 from reports.analysis import Measured
 from reports.families import FAMILIES, adjusted, measured, tpot_ms
 from reports.intervals import Blocks, amount_interval, mean_interval, share_interval
@@ -40,6 +51,14 @@ FORMULAS: dict[str, Formula] = {
     "stable_utilisation": resources.stable_utilisation,
     "memory_over_rest_bytes": resources.memory_over_rest,
     "cpu_cores_over_rest": resources.cpu_over_rest,
+    "memory_trend_bytes_per_min": resources.memory_trend,
+    "cpu_share_mean": resources.cpu_share,
+    "file_leak": endurance.file_leak,
+    "thread_leak": endurance.thread_leak,
+    "connections_left": endurance.connections_left,
+    "latency_drift": endurance.latency_drift,
+    "error_drift": endurance.error_drift,
+    "latency_p95_throughout_ms": endurance.p95_throughout,
     "connection_leak": connections.connection_leak,
     "pool_exhausted": connections.pool_exhausted,
     "queue_length_mean": serverside.queue_mean,

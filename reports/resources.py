@@ -5,18 +5,16 @@ import numpy as np
 from plans.run import SHORTEST_TREND_S
 from reports.analysis import Measured
 from reports.intervals import mean_interval
-from reports.statistics import Floats, slope, thinned, trend_p
+from reports.statistics import Floats, slope, slope_interval, thinned
+from reports.trends import PARTS, SETTLING, floor, leaks, settled
 from reports.windows import Window
 
 CPU = "cpu_cores"
 MEMORY = "rss_bytes"
 
-_SETTLING = 0.1
-"""Share of a phase in which a process still fills its caches; its growth says nothing about a leak."""
 _FEWEST_FOR_SLOPE = 10
-_FEWEST_FOR_LEAK = 60
-_LEAK_GROWTH = 0.10
-_LEAK_P = 0.01
+FEWEST_FOR_LEAK = 60
+LEAK_GROWTH = 0.10
 _CPU_WINDOW_S = 30.0
 _CPU_VARIATION = 0.25
 _CPU_IDLE_CORES = 0.1
@@ -103,18 +101,12 @@ def _over_rest(window: Window, metric: str, under_load: Measured) -> Measured:
     return Measured(float(under_load.value) - float(np.median(before)), under_load.samples)
 
 
-def _settled(window: Window) -> tuple[Floats, Floats]:
-    times, values = window.readings(MEMORY)
-    later = times >= window.start_s + _SETTLING * window.length_s
-    return times[later], values[later]
-
-
 def memory_growth(window: Window) -> Measured:
     """Return the growth of the target's memory over the window as a share of its median."""
     _, problem = _covered(window, MEMORY)
     if problem is not None:
         return problem
-    times, values = _settled(window)
+    times, values = settled(*window.readings(MEMORY), window.start_s, window.end_s)
     if window.length_s < SHORTEST_TREND_S or len(values) < _FEWEST_FOR_SLOPE:
         return Measured(None, len(values), _too_short(window, len(values)))
     middle = float(np.median(values))
@@ -128,16 +120,41 @@ def _too_short(window: Window, readings: int) -> str:
 
 
 def memory_leak(window: Window) -> Measured:
-    """Return whether the target's memory grew by more than 10 % with a trend that is no chance (p < 0.01)."""
-    _, every = window.readings(MEMORY)
-    if 0 < len(every) < _FEWEST_FOR_LEAK:
-        why = f"too short to tell: {len(every)} readings, {_FEWEST_FOR_LEAK} are needed"
+    """Return whether the target's memory, and its floor with a trend that is no chance, grew by more than 10 %."""
+    times, every = window.readings(MEMORY)
+    if 0 < len(every) < FEWEST_FOR_LEAK:
+        why = f"too short to tell: {len(every)} readings, {FEWEST_FOR_LEAK} are needed"
         return Measured(None, len(every), why)
     growth = memory_growth(window)
     if growth.value is None:
         return growth
-    grew = growth.value > _LEAK_GROWTH and trend_p(*thinned(*_settled(window))) < _LEAK_P
-    return Measured(bool(grew), len(every))
+    middle = float(np.median(settled(times, every, window.start_s, window.end_s)[1]))
+    grew = leaks(times, every, window.start_s, window.end_s, LEAK_GROWTH * middle)
+    return Measured(bool(growth.value > LEAK_GROWTH and grew), len(every))
+
+
+def memory_trend(window: Window) -> Measured:
+    """Return by how many bytes per minute the floor of the target's memory rises, with its 95 % interval."""
+    growth = memory_growth(window)
+    if growth.value is None:
+        return growth
+    begin = window.start_s + SETTLING * window.length_s
+    low = floor(*settled(*window.readings(MEMORY), window.start_s, window.end_s), begin, window.end_s)
+    if len(low.times) < _FEWEST_FOR_SLOPE:
+        return Measured(None, growth.samples, f"too few readings: only {len(low.times)} of {PARTS} parts have any")
+    rate, least, most = slope_interval(low.times, low.values)
+    return Measured(rate * 60, growth.samples, interval=(least * 60, most * 60))
+
+
+def cpu_share(window: Window) -> Measured:
+    """Return the mean CPU of the target as a share of the cores that it may use."""
+    values, problem = _covered(window, CPU)
+    _, cores = window.readings("cores_available")
+    if problem is not None:
+        return problem
+    if not len(cores):
+        return Measured(None, 0, "how many cores the target may use is not known: its process is not on this machine")
+    return Measured(float(values.mean() / cores.mean()), len(values))
 
 
 def stable_utilisation(window: Window) -> Measured:

@@ -81,6 +81,12 @@ def slope(times: Floats, values: Floats) -> float:
     return float(stats.theilslopes(values, times).slope)
 
 
+def slope_interval(times: Floats, values: Floats) -> tuple[float, float, float]:
+    """Return (Theil-Sen slope per second, and the ends of its 95 % interval). Source: Sen 1968."""
+    found = stats.theilslopes(values, times, alpha=0.95)
+    return float(found.slope), float(found.low_slope), float(found.high_slope)
+
+
 def trend_p(times: Floats, values: Floats) -> float:
     """Return the two-sided p value of the Mann-Kendall trend test (Kendall's tau of value against time).
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,25 +42,49 @@ class Finding:
 
 def show(shown: Shown, seed: int, folder: Path, long: bool = False) -> Finding:
     """Run the plan of a fault in `folder` and return the finding."""
-    folder.mkdir(parents=True)
-    plan = folder / "plan.yaml"
-    plan.write_text(yaml.safe_dump(plan_of(shown, long or shown.long), sort_keys=False), encoding="utf-8")
-    command = [sys.executable, str(ROOT / "certify.py"), str(plan), f"--runs={folder}", f"--seed={seed}"]
     began = time.monotonic()
-    with (folder / "output.txt").open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        try:
-            if shown.starved:
-                _starve(process.pid, folder)
-            process.wait(_LIMIT_S)
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(30)
+    starve = (lambda process: _starve(process.pid, folder)) if shown.starved else None
+    certify(plan_of(shown, long or shown.long), seed, folder, _LIMIT_S, starve)
     found, broken, verdict = _read(folder)
     place = os.path.relpath(folder, folder.parent.parent)
     wall = round(time.monotonic() - began, 1)
     return Finding(shown.name, shown.found_as, seed, found, broken, verdict, place, wall)
+
+
+def certify(
+    plan: dict[str, Any],
+    seed: int,
+    folder: Path,
+    limit_s: float,
+    meanwhile: Callable[[subprocess.Popen[bytes]], None] | None = None,
+) -> None:
+    """Run a plan in `folder` as a user would; one that does not end within `limit_s` is ended."""
+    folder.mkdir(parents=True)
+    file = folder / "plan.yaml"
+    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    command = [sys.executable, str(ROOT / "certify.py"), str(file), f"--runs={folder}", f"--seed={seed}"]
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        try:
+            if meanwhile is not None:
+                meanwhile(process)
+            process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            pass  # ended below: a run without a report tells that it hung
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(30)
+
+
+def verdict_of(folder: Path) -> dict[str, Any] | None:
+    """Return the `verdict.json` of the one run below a folder; None when there is none."""
+    try:
+        (file,) = folder.glob("*/report/verdict.json")
+        verdict: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return verdict
 
 
 def _starve(pid: int, folder: Path) -> None:
@@ -86,10 +111,8 @@ def _load_generator(pid: int, folder: Path) -> psutil.Process | None:
 
 def _read(folder: Path) -> tuple[str, list[str], str]:
     """Return (finding, broken criteria and checks, verdict) of the run below a folder."""
-    try:
-        (file,) = folder.glob("*/report/verdict.json")
-        verdict: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    verdict = verdict_of(folder)
+    if verdict is None:
         return "no report", [], "NOT RUN"
     checks = [check["name"] for check in verdict["health"] if not check["passed"]]
     criteria = [criterion["id"] for criterion in verdict["criteria"] if criterion["state"] == "fail"]

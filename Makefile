@@ -9,6 +9,9 @@ TIME_SCALE ?=
 SEED ?=
 RUN ?=
 NAME ?=
+A ?=
+B ?=
+TOLERANCE ?=
 ID ?=
 SERVICE ?=
 KIND ?= llm
@@ -42,7 +45,7 @@ export DATABASE_URL := $(DB)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: docker-run docker-up docker-down docker-test help setup llama run api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline certificate selftest stresstest
+.PHONY: docker-run docker-up docker-down docker-test help setup llama run api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare certificate selftest stresstest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,6 +116,9 @@ case: $(VENV)/run.stamp ## write a new test case: ID=TC-L3-PERF-LOAD-042 SERVICE
 
 baseline: $(VENV)/run.stamp ## keep the figures of RUN=runs/<id> as data/baselines/NAME.json (NAME=)
 	@$(BIN)/python -m reports $(RUN) --quiet --keep "$(NAME)"
+
+compare: $(VENV)/run.stamp ## is B=runs/<id> a regression after A=runs/<id> or a baseline file? (TOLERANCE=10%)
+	@$(BIN)/python -m reports.compare $(if $(TOLERANCE),--tolerance "$(TOLERANCE)") "$(A)" "$(B)"
 
 certificate: $(VENV)/run.stamp ## one page over the cases in CASES=plans/hxp, from the runs that are there
 	@$(BIN)/python -m reports.certificate $(CASES)

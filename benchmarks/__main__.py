@@ -23,6 +23,7 @@ from benchmarks import (
     platform,
     recording,
     schedule,
+    statistics,
     streams,
     websockets,
 )
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "peers": peers.measure,
     "platform": platform.measure,
     "analyzer": analyzer.measure,
+    "statistics": statistics.measure,
 }
 ON_REQUEST = ("endurance", "peers")
 """Not among the default ones: minutes long, or in need of what others have to be installed for."""

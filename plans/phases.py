@@ -1,11 +1,12 @@
 """HOW MUCH and WHEN, as a plan writes it: one phase and its load levels."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from plans.durations import Duration, DurationOrZero
+from plans.durations import Duration, DurationOrZero, format_duration
 from plans.inputs import Trace
 from plans.strict import Frozen
 
@@ -140,6 +141,22 @@ class Phase(Frozen):
         levels = self.users if self.users is not None else self.rate
         assert levels is not None  # held by _one_load
         return levels
+
+    @property
+    def load_text(self) -> str:
+        """The load as written for people: `50 RPS`, `10 → 50 RPS`, `20 users`."""
+        if self.trace is not None:
+            return f"{Path(self.trace.file).name} × {self.trace.speed:g}"
+        load, unit = self.load, "users" if self.closed else "RPS"
+        if load.value is not None:
+            return f"{load.value:g} {unit}"
+        if load.mean is not None:
+            period = f" every {format_duration(self.period)}" if self.period is not None else ""
+            return f"{load.mean:g} ± {load.amplitude or 0:g} {unit}{period}"
+        if load.base is not None:
+            return f"{load.base:g} → {load.peak:g} → {load.base:g} {unit}"
+        steps = f" in {load.steps} steps" if load.steps is not None else ""
+        return f"{load.from_:g} → {load.to:g} {unit}{steps}"
 
     def spike_times(self) -> tuple[float, float, float]:
         """Return (rise, hold, fall) in seconds; by default 10 %, 40 % and 10 % of the phase."""

@@ -11,8 +11,9 @@ _SCALES: dict[str, dict[str, float]] = {
     "bytes": _BYTES,
     "bytes/min": {f"{name}/min": factor for name, factor in _BYTES.items()},
     "cores": {"cores": 1.0, "core": 1.0},
+    "share": {"%": 0.01},
 }
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]+(?:/min)?)")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]+(?:/min)?|%)")
 
 
 def parse_quantity(value: object, unit: str) -> object:

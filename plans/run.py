@@ -180,6 +180,8 @@ def _scaled_criterion(criterion: Criterion, plan: Plan, time_scale: float, rate_
     if (abort := criterion.abort_on_fail) is not None:
         shorter = abort.model_copy(update={"after": abort.after * time_scale})
         criterion = criterion.model_copy(update={"abort_on_fail": shorter})
+    if criterion.worse_at_most is not None:  # the baseline is of the plan's own rate
+        return criterion if rate_scale == 1.0 else criterion.model_copy(update={"severity": Severity.WARN})
     if criterion.metric in _RATE_METRICS and rate_scale != 1.0 and not all(phase.closed for phase in phases):
         limits = ("below", "at_most", "at_least", "above")
         changed = {key: getattr(criterion, key) * rate_scale for key in limits if getattr(criterion, key) is not None}

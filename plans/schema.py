@@ -12,7 +12,7 @@ from plans.dependencies import Dependencies
 from plans.durations import Duration, DurationOrZero
 from plans.faults import Fault
 from plans.hosts import EMBEDDED, host_problem
-from plans.metrics import KNOWN_AT_THE_END, METRICS, Kind
+from plans.metrics import KNOWN_AT_THE_END, METRICS, Better, Kind
 from plans.mix import Mix
 from plans.phases import Phase
 from plans.quantities import parse_quantity
@@ -76,6 +76,13 @@ class Criterion(Frozen):
     at_least: Number | None = None
     above: Number | None = None
     is_: bool | None = Field(None, alias="is")
+    worse_at_most: Number | None = Field(
+        None,
+        ge=0,
+        le=10,
+        description="how much worse than the plan's baseline it may be: a share of its value, or 5 %; a difference for "
+        "metrics that are shares",
+    )
     severity: Severity = Severity.FAIL
     abort_on_fail: Annotated[
         AbortOnFail | None, BeforeValidator(_abort, json_schema_input_type=AbortOnFail | bool | None)
@@ -89,15 +96,23 @@ class Criterion(Frozen):
         metric = METRICS.get(str(info.data.get("metric")))
         return value if metric is None else parse_quantity(value, metric.unit)
 
+    @field_validator("worse_at_most", mode="before")
+    @classmethod
+    def _percent(cls, value: object) -> object:
+        """`5 %` for 0.05."""
+        return parse_quantity(value, "share")
+
     @property
     def limit(self) -> float | bool:
-        """The value that the metric is held against."""
-        values = (self.below, self.at_most, self.at_least, self.above, self.is_)
+        """The value that the metric is held against; for `worse` the share by which it may be worse."""
+        values = (self.below, self.at_most, self.at_least, self.above, self.is_, self.worse_at_most)
         return next(value for value in values if value is not None)
 
     @property
-    def operator(self) -> Literal["<", "<=", ">=", ">", "is"]:
-        """The comparison, as a sign."""
+    def operator(self) -> Literal["<", "<=", ">=", ">", "is", "worse"]:
+        """The comparison, as a sign; `worse` is one with the baseline."""
+        if self.worse_at_most is not None:
+            return "worse"
         if self.below is not None:
             return "<"
         if self.at_most is not None:
@@ -117,11 +132,15 @@ class Criterion(Frozen):
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
-        given = [v for v in (self.below, self.at_most, self.at_least, self.above, self.is_) if v is not None]
+        values = (self.below, self.at_most, self.at_least, self.above, self.is_, self.worse_at_most)
+        given = [value for value in values if value is not None]
         if len(given) != 1:
-            raise ValueError(" must have exactly one of below, at_most, at_least, above, is")
+            raise ValueError(" must have exactly one of below, at_most, at_least, above, is, worse_at_most")
         metric = METRICS.get(self.metric)
-        if metric is not None and (metric.unit == "bool") != isinstance(given[0], bool):
+        if metric is not None and self.worse_at_most is not None:
+            if metric.better is Better.NEITHER:
+                raise ValueError(f".worse_at_most has no meaning for {self.metric}: neither direction is better")
+        elif metric is not None and (metric.unit == "bool") != isinstance(given[0], bool):
             wanted = "is: true or is: false" if metric.unit == "bool" else "a number (below, at_most, at_least, above)"
             raise ValueError(f" on {self.metric} needs {wanted}")
         if metric is not None and metric.kind is Kind.RUN and (self.phase or self.scenario or self.name):
@@ -138,6 +157,8 @@ class Criterion(Frozen):
             raise ValueError(".abort_on_fail must not stand beside severity: warn, which fails no run")
         if self.metric in KNOWN_AT_THE_END:
             raise ValueError(f".abort_on_fail must not stand on {self.metric}, which is known at the end only")
+        if self.worse_at_most is not None:  # looked at again and again, chance alone would break it some time
+            raise ValueError(".abort_on_fail must not stand beside worse_at_most, which is judged at the end only")
         return self
 
 
@@ -234,7 +255,9 @@ class Plan(Frozen):
         default_factory=dict, description="phase: name under which its figures are kept for later comparison"
     )
     baseline: str | None = Field(
-        None, min_length=1, description="JSON file of the figures that are known; asked for before the load"
+        None,
+        min_length=1,
+        description="JSON file of the figures that are known; criteria with worse_at_most hold against it",
     )
     criteria: tuple[Criterion, ...] = ()
     limits: RequestLimits = RequestLimits()
@@ -244,6 +267,13 @@ class Plan(Frozen):
     dependencies: Dependencies = Dependencies()
     judge: Judge | None = None
     faults: tuple[Fault, ...] = Field((), description="faults of the embedded platform on the run's time axis")
+
+    @model_validator(mode="after")
+    def _baseline_named(self) -> Self:
+        places = [index for index, criterion in enumerate(self.criteria) if criterion.worse_at_most is not None]
+        if places and self.baseline is None:
+            raise ValueError(f"criteria[{places[0]}].worse_at_most needs a baseline: name its file under baseline")
+        return self
 
     @model_validator(mode="after")
     def _allowed_judge(self) -> Self:

@@ -3,8 +3,6 @@
 from itertools import pairwise
 from pathlib import Path
 
-from plans.durations import format_duration
-from plans.phases import Phase
 from plans.run import Ending, PhaseRecord, RunRecord
 from reports.advice import next_steps
 from reports.analysis import Analysis, GroupResult, Measured, PhaseResult
@@ -16,6 +14,7 @@ from reports.health import checks
 from reports.known import known
 from reports.lengths import length_notes
 from reports.metrics import measure, measure_all
+from reports.regression import notes_on
 from reports.rows import Rows, equals, numbers, only
 from reports.score import score_of
 from reports.selections import selections
@@ -110,7 +109,7 @@ def _phase(run: RunData, phase: PhaseRecord) -> PhaseResult:
         start_s=phase.start_s,
         end_s=phase.end_s,
         reached=phase.reached,
-        load=load_text(planned) if planned else "",
+        load=planned.load_text if planned else "",
         accounting=window.accounting,
         metrics=measure_all(window),
     )
@@ -125,30 +124,10 @@ def _total(run: RunData) -> PhaseResult:
         start_s=window.start_s,
         end_s=window.end_s,
         reached=window.reached,
-        load=" then ".join(load_text(phase) for phase in run.plan.phases) if len(run.plan.phases) < 4 else "",
+        load=" then ".join(phase.load_text for phase in run.plan.phases) if len(run.plan.phases) < 4 else "",
         accounting=window.accounting,
         metrics=measure_all(window),
     )
-
-
-def load_text(phase: Phase) -> str:
-    """Return a phase's load as written for people.
-
-    >>> load_text(Phase.model_validate({"name": "a", "shape": "ramp", "rate": {"from": 10, "to": 50}, "duration": 60}))
-    '10 → 50 RPS'
-    """
-    if phase.trace is not None:
-        return f"{Path(phase.trace.file).name} × {phase.trace.speed:g}"
-    load, unit = phase.load, "users" if phase.closed else "RPS"
-    if load.value is not None:
-        return f"{load.value:g} {unit}"
-    if load.mean is not None:
-        period = f" every {format_duration(phase.period)}" if phase.period is not None else ""
-        return f"{load.mean:g} ± {load.amplitude or 0:g} {unit}{period}"
-    if load.base is not None:
-        return f"{load.base:g} → {load.peak:g} → {load.base:g} {unit}"
-    steps = f" in {load.steps} steps" if load.steps is not None else ""
-    return f"{load.from_:g} → {load.to:g} {unit}{steps}"
 
 
 def _scenarios(run: RunData) -> list[GroupResult]:
@@ -210,7 +189,7 @@ def _notes(run: RunData, total: PhaseResult) -> list[str]:
         notes.append(f"There is time between {'; '.join(gaps)} that belongs to no phase.")
     if unjudged := nothing_judges_failures(run):
         notes.append(f"{unjudged[0].upper()}{unjudged[1:]}; a limit on success_rate would.")
-    return notes + run.frames.problems + _measurement_notes(run, total.metrics) + disagreements(run)
+    return notes + run.frames.problems + _measurement_notes(run, total.metrics) + disagreements(run) + notes_on(run)
 
 
 def _measurement_notes(run: RunData, metrics: dict[str, Measured]) -> list[str]:

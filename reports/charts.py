@@ -309,7 +309,7 @@ def _series_json(series: Series, index: int) -> str:
 
 def _drawn(chart: Chart, result: CriterionResult) -> bool:
     criterion = result.criterion
-    everywhere = criterion.scenario is None and criterion.name is None
+    everywhere = criterion.scenario is None and criterion.name is None and criterion.worse_at_most is None
     return (
         # The load and the latency can be those of one scenario or request: its limits are drawn then.
         (everywhere or chart.group in _CHOSEN)

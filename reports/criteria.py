@@ -3,11 +3,12 @@
 import math
 from dataclasses import replace
 
-from plans.schema import Criterion, Severity
+from plans.schema import Criterion
 from reports.analysis import CriterionResult, Measured, State
 from reports.figures import limit_text, pair
-from reports.limits import holds, margin, upper
+from reports.limits import broken, holds, margin, upper
 from reports.metrics import measure
+from reports.regression import judge_change
 from reports.windows import RunData, Scope
 
 
@@ -15,6 +16,8 @@ def judge(criterion: Criterion, run: RunData) -> CriterionResult:
     """Return what became of one criterion."""
     scope = Scope(criterion.phase, criterion.scenario, criterion.name)
     measured = measure(criterion.metric, run.window(scope))
+    if criterion.worse_at_most is not None:
+        return judge_change(criterion, run, measured)
     return result_of(criterion, measured, str(scope))
 
 
@@ -31,17 +34,13 @@ def result_of(criterion: Criterion, measured: Measured, where: str) -> Criterion
     if value is None:
         state = State.NO_DATA
         if measured.unbounded and upper(criterion):
-            state = _broken(criterion)
+            state = broken(criterion)
         return CriterionResult(criterion, measured, state, None, False, _silent(criterion, measured, where))
-    state = State.PASS if holds(criterion, value) else _broken(criterion)
+    state = State.PASS if holds(criterion, value) else broken(criterion)
     interval = measured.interval
     close = interval is not None and interval[0] <= float(criterion.limit) <= interval[1]
     result = CriterionResult(criterion, measured, state, margin(criterion, value), close, "")
     return replace(result, reason=_reason(result, where))
-
-
-def _broken(criterion: Criterion) -> State:
-    return State.FAIL if criterion.severity is Severity.FAIL else State.WARN
 
 
 def _silent(criterion: Criterion, measured: Measured, where: str) -> str:

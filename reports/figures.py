@@ -95,8 +95,20 @@ def measured_text(measured: Measured, metric: str) -> str:
 
 
 def limit_text(criterion: Criterion, digits: int = 3) -> str:
-    """Return a limit with its comparison: `< 2.00 s`, `≥ 99.5 %`, `is no`."""
+    """Return a limit with its comparison: `< 2.00 s`, `≥ 99.5 %`, `is no`, `≤ 5.00 % worse`."""
+    if criterion.worse_at_most is not None:
+        return f"≤ {_share(criterion.worse_at_most, criterion.metric)} worse"
     return f"{_SIGNS[criterion.operator]} {figure(criterion.limit, unit_of(criterion.metric), digits)}"
+
+
+def _share(share: float, metric: str, sign: str = "") -> str:
+    """Return a change as a percentage, that of a share as percentage points."""
+    return f"{share * 100:{sign}.3g} {'points' if unit_of(metric) == 'ratio' else '%'}"
+
+
+def change_text(change: float | None, metric: str) -> str:
+    """Return how much a metric changed: `+3.21 %`; `-0.2 points` for one that is a share."""
+    return MISSING if change is None else _share(change, metric, "+")
 
 
 def pair(result: CriterionResult) -> tuple[str, str]:

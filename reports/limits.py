@@ -1,6 +1,7 @@
 """How a value is held against a limit: one comparison for criteria and for windows."""
 
-from plans.schema import Criterion
+from plans.schema import Criterion, Severity
+from reports.analysis import State
 
 _RELATIVE = 1e-9
 """Values this near count as equal, so that 50.0 arrivals/s that were added up from floats are `at_least: 50`."""
@@ -40,3 +41,8 @@ def margin(criterion: Criterion, value: float | bool) -> float | None:
     if limit == 0:
         return 0.0 if inside == 0 else None
     return inside / abs(limit)
+
+
+def broken(criterion: Criterion) -> State:
+    """Return what a broken limit is: a failure, or a warning when the plan says so."""
+    return State.FAIL if criterion.severity is Severity.FAIL else State.WARN

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import shlex
 from dataclasses import dataclass
 from functools import cache
@@ -106,12 +107,23 @@ def render(analysis: Analysis) -> str:
     )
 
 
-def page(template: str, styles: tuple[str, ...], **content: object) -> str:
-    """Return a page without scripts, made by another module from a template and styles of the report."""
+def page(template: str, styles: tuple[str, ...], sources: tuple[str, ...] = (), **content: object) -> str:
+    """Return a page made by another module from a template, styles and scripts of the report.
+
+    `json`, when it is given, stands in the page as `data`: for a script, and unable to end it.
+    """
+    scripts = [Markup(_source(name)) for name in sources]
+    text = json.dumps(content.pop("json", {}), allow_nan=False).replace("<", "\\u003c")
     return (
         _environment()
         .get_template(template)
-        .render(policy=_policy([]), styles=Markup("\n").join(Markup(_source(name)) for name in styles), **content)
+        .render(
+            policy=_policy(scripts),
+            styles=Markup("\n").join(Markup(_source(name)) for name in styles),
+            scripts=scripts,
+            data=Markup(text),
+            **content,
+        )
     )
 
 

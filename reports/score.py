@@ -43,7 +43,8 @@ def _parts(run: RunData, measure: Measure) -> list[ScorePart]:
 
 def _limits(run: RunData, wanted: Callable[[str], bool]) -> list[Criterion]:
     """Return the plan's limits on some metrics; a warning is none (a rehearsal is too short for what became one)."""
-    return [c for c in run.plan.criteria if wanted(c.metric) and c.severity is Severity.FAIL]
+    limits = (c for c in run.plan.criteria if wanted(c.metric) and c.worse_at_most is None)
+    return [criterion for criterion in limits if criterion.severity is Severity.FAIL]
 
 
 def _measured(run: RunData, criterion: Criterion, measure: Measure) -> Measured:

@@ -55,6 +55,7 @@ def _windowed_limits(window: Window) -> list[Criterion]:
         criterion
         for criterion in window.run.plan.criteria
         if criterion.metric in _WINDOWED
+        and criterion.worse_at_most is None
         and criterion.phase == window.scope.phase
         and criterion.scenario is None
         and criterion.name is None

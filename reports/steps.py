@@ -172,6 +172,7 @@ def _judges_windows(criterion: Criterion, phase: str) -> bool:
     metric = METRICS[criterion.metric]
     return (
         criterion.phase in (None, phase)
+        and criterion.worse_at_most is None
         and criterion.scenario is None
         and criterion.name is None
         and metric.kind in _OF_WINDOWS

@@ -10,7 +10,7 @@ from plans.__main__ import FOLDER, main
 from plans.loading import load
 from plans.metrics import METRICS
 from plans.schema import Plan
-from reports.known import _PLAIN
+from reports.snapshots import _PLAIN
 
 COMPONENTS = ("mixtral", "hermes-2", "openchat-3.5", "phi-3-mini", "api-gateway", "database")
 TYPES = {"load": "LOAD", "stress": "STRESS", "bench": "BENCH"}

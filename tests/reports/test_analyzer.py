@@ -11,7 +11,7 @@ import pytest
 from plans.run import Ending
 from plans.schema import Plan
 from reports.analysis import Analysis, Verdict
-from reports.analyzer import analyze, load_text
+from reports.analyzer import analyze
 from samples.journal import Event, EventKind
 from samples.sample import LatencySource, Outcome, Protocol, TokenSource
 from tests.reports.builder import PLAN, RunBuilder, failed, request, steady, write_batches
@@ -83,7 +83,7 @@ def test_scenarios_and_their_requests_are_tables_over_the_whole_run(tmp_path: Pa
 def test_a_load_reads_as_people_write_it(phase: dict[str, Any], text: str) -> None:
     plan = Plan.model_validate(PLAN | {"phases": [{"name": "p", "duration": 600} | phase], "criteria": []})
 
-    assert load_text(plan.phases[0]) == text
+    assert plan.phases[0].load_text == text
 
 
 def test_notes_say_what_a_reader_must_know(tmp_path: Path) -> None:

@@ -42,14 +42,18 @@ def test_a_run_is_kept_by_name_and_cited_by_the_next(
     assert main([str(run), "--quiet", "--keep", "good"]) == 0
     kept = json.loads((tmp_path / "data" / "baselines" / "good.json").read_text(encoding="utf-8"))
     assert (kept["name"], kept["phase"], kept["run"]) == ("good", "sustained", "run-1")
-    assert kept["metrics"]["latency_mean_ms"]["value"] == pytest.approx(100)
+    scopes = {(one.get("phase"), one.get("scenario"), one.get("name")): one["metrics"] for one in kept["scopes"]}
+    assert set(scopes) == {("short", None, None), ("sustained", None, None), (None, None, None)} | {
+        (None, "ChatUser", name) for name in (None, "chat")
+    }
+    assert scopes["sustained", None, None]["latency_mean_ms"]["value"] == pytest.approx(100)
 
     kept["phase"] = "short"
     again = builder().record(baseline=kept).analyze(tmp_path / "again")
     latency = next(one for one in again.known if one.metric == "latency_mean_ms")
     assert latency.phase == "short"
     assert latency.measured.value == pytest.approx(400)
-    assert latency.worse == pytest.approx(3)
+    assert latency.worse == pytest.approx(0)
 
 
 @pytest.mark.parametrize(

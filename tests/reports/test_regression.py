@@ -106,6 +106,10 @@ phases: [{name: p, rate: 5, duration: 10s}]
         ("baseline: b.json\ncriteria: [{metric: latency_p95_ms, worse_at_most: 5 kg}]", "worse_at_most"),
         ("baseline: b.json\ncriteria: [{metric: latency_p95_ms, worse_at_most: -1}]", "worse_at_most"),
         ("baseline: b.json\ncriteria: [{metric: latency_p95_ms, worse_at_most: 5 %, below: 3}]", "exactly one of"),
+        (
+            "baseline: b.json\ncriteria: [{metric: latency_p95_ms, worse_at_most: 5 %, abort_on_fail: true}]",
+            "judged at the end only",
+        ),
     ],
 )
 def test_a_limit_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -45,7 +45,7 @@ export DATABASE_URL := $(DB)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: docker-run docker-up docker-down docker-test help setup llama run api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare certificate selftest stresstest
+.PHONY: docker-run docker-up docker-down docker-test help setup llama run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare certificate selftest stresstest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ llama: $(VENV)/llama.stamp ## install llama.cpp's server, a real engine for make
 
 run: $(VENV)/$(or $(filter llama,$(TARGET)),run).stamp ## run PLAN (HOST=, RATE=, TIME_SCALE=, SEED=, ALLOW_HOST=, METRICS_PORT=, TARGET=llama) and print the verdict
 	@$(if $(filter llama,$(TARGET)),$(BIN)/python -m target.llama) $(BIN)/python certify.py $(PLAN) $(OPTIONS)
+
+distributed: $(VENV)/run.stamp ## run PLAN with the load made by WORKERS=4 processes (HOST=, RATE=, TIME_SCALE=, SEED=)
+	@$(BIN)/python certify.py $(PLAN) --workers $(WORKERS) $(OPTIONS)
 
 api: $(VENV)/run.stamp ## the evaluation platform's API alone (CONCURRENT=120, DURATION=2m for each of two phases, HOST=)
 	@$(BIN)/python certify.py plans/eval/api.yaml $(OPTIONS)

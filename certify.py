@@ -24,6 +24,7 @@ from reports.analysis import Verdict
 from reports.gates import cases_in
 
 ROOT = Path(__file__).resolve().parent
+_MOST_WORKERS = 1000
 _BY_SEVERITY = (Exit.PASS, Exit.FAIL, Exit.INVALID, Exit.USAGE)
 _PASSED_ON = ("host", "rate", "time_scale", "seed", "allow_host", "runs", "metrics_port", "metrics_host")
 
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str]) -> int:
             print(problem, file=sys.stderr)
         return Exit.USAGE
     passed_on = [f"--{key.replace('_', '-')}={value}" for key in _PASSED_ON if (value := getattr(options, key))]
-    runner = Runner([*passed_on, f"--loglevel={'INFO' if options.verbose else 'WARNING'}"])
+    passed_on += [*_distribution(options), f"--loglevel={'INFO' if options.verbose else 'WARNING'}"]
+    runner = Runner(passed_on)
     results = runner.run_all(chosen)
     if len(chosen) > 1:
         _certificate(plans, Path(options.runs or "runs"))
@@ -70,12 +72,35 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", help="seed of arrivals, prompts and data")
     parser.add_argument("--metrics-port", help="serve metrics of the run for Prometheus on this port (default: none)")
     parser.add_argument("--metrics-host", help="address that the port of the metrics is opened on (default: 127.0.0.1)")
+    parser.add_argument("--workers", type=_count, help="make the load in so many worker processes of this machine")
+    parser.add_argument("--master", action="store_true", help="make the load in workers that come from elsewhere")
+    parser.add_argument("--expect-workers", type=_count, default=1, help="with --master: wait for so many (default: 1)")
+    parser.add_argument("--master-bind-host", default="127.0.0.1", help="address for workers (default: 127.0.0.1)")
+    parser.add_argument("--master-bind-port", type=int, default=5557, help="port for workers (default: 5557)")
     parser.add_argument("--tags", help="only plans with one of these tags, separated by commas")
     parser.add_argument("--exclude-tags", help="no plan with one of these tags, separated by commas")
     parser.add_argument("--verbose", action="store_true", help="let Locust tell what it does: users, shape, end")
     runs = os.environ.get("PROOFLOAD_RUNS")  # of the settings that Locust reads itself, the one that is used here too
     parser.add_argument("--runs", default=runs, help="folder that run folders are made in (default: runs)")
     return parser
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= _MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"must be 1 to {_MOST_WORKERS}, got {count}")
+    return count
+
+
+def _distribution(options: argparse.Namespace) -> list[str]:
+    """Return Locust's options for a load that workers make; none for a load of one process."""
+    if options.workers:
+        place = ["--master-bind-host=127.0.0.1", "--master-bind-port=0", f"--local-workers={options.workers}"]
+    elif options.master:
+        place = [f"--master-bind-host={options.master_bind_host}", f"--master-bind-port={options.master_bind_port}"]
+    else:
+        return []
+    return ["--master", f"--expect-workers={options.workers or options.expect_workers}", *place]
 
 
 def _plans_in(path: Path) -> list[Path]:

@@ -9,10 +9,12 @@ import sys
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
 from execution import alone
 from execution.conductor import Conductor, exit_usage
-from execution.options import add_arguments, refuse_distributed
+from execution.distributed.worker import Worker
+from execution.options import add_arguments, refuse_forks
 from plans.problems import PlanError
 from scenarios.access_log import AccessLogUser
 from scenarios.conversations import ConversationUser
@@ -54,7 +56,7 @@ globals().update({profile.__name__: profile for profile in PROFILES})
 @events.init_command_line_parser.add_listener
 def _add_arguments(parser: LocustArgumentParser) -> None:
     try:
-        refuse_distributed(sys.argv[1:], os.environ)
+        refuse_forks(sys.argv[1:], os.environ)
     except PlanError as error:
         exit_usage(error.problems)
     add_arguments(parser)
@@ -62,7 +64,10 @@ def _add_arguments(parser: LocustArgumentParser) -> None:
 
 @events.init.add_listener
 def _conduct(environment: Environment, **_: object) -> None:
-    Conductor(environment)
+    if isinstance(environment.runner, WorkerRunner):
+        Worker(environment)
+    else:
+        Conductor(environment)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,16 @@ import gevent.event
 import gevent.socket
 from locust import User
 from locust.env import Environment
-from locust.event import EventHook
+from locust.runners import MasterRunner
 
-from execution import children, login, options, web
+from execution import children, classes, login, options, web
+from execution.distributed.workers import Workers
 from execution.exposition import Exposition, Watched, serve
 from execution.run import Run
 from plans.exits import Exit
-from plans.mix import WebSocketMix
 from plans.phases import Phase
 from plans.problems import PlanError, Problem
 from plans.schema import Plan
-from scenarios import brought
 from scenarios.base import LoadUser
 from shapes.profiles import PlanShape, Tick
 
@@ -43,6 +42,8 @@ class Conductor:
         """Check the options and take the shape's lead. Ends the process with exit code 2 when they are unusable."""
         self._environment = environment
         self._run: Run | None = None
+        self._users: list[type[User]] = []
+        self._workers = Workers(environment) if isinstance(environment.runner, MasterRunner) else None
         self._exit_code: int | None = None
         """The last verdict's; INVALID while a run is under way, None before the first."""
         self._last_report: Path | None = None
@@ -60,11 +61,18 @@ class Conductor:
         LoadUser.host = options.AS_PLANNED
         self._listen()
         self._quieten(headless=bool(given and given.headless))
+        if self._workers is not None and (count := getattr(given, "local_workers", 0)):
+            self._workers.start_here(count, [f"--loglevel={getattr(given, 'loglevel', 'WARNING')}"])
 
     # -- what the shape calls -------------------------------------------------------------------------------
 
     def begin(self, phases: tuple[Phase, ...] | None) -> None:
-        """Start a run, with these phases in place of the plan's when there are any."""
+        """Start a run, with these phases in place of the plan's when there are any.
+
+        As a master Locust says so twice.
+        """
+        if self._run is not None and self._workers is not None:
+            return
         self._begun.clear()
         self._idle.clear()
         self._exit_code = Exit.INVALID
@@ -85,9 +93,9 @@ class Conductor:
     def _prepared(self, phases: tuple[Phase, ...] | None) -> Run:
         chosen = self._or_exit(phases)
         notes = [] if phases is None else [f"the shape {phases[0].name} stands in place of the plan's phases"]
-        self._set_user_classes(chosen.plan)
+        self._users = users = self._announced(chosen.plan)
         try:
-            run = Run(self._environment, chosen, self._classes(chosen.plan), notes)
+            run = Run(self._environment, chosen, users, notes, self._workers)
         except OSError as error:
             problem = f"must be a folder that runs can be made in, got {chosen.runs} ({error.strerror or error})"
             exit_usage([Problem("command line", "--runs", problem)])
@@ -105,8 +113,8 @@ class Conductor:
         run = self._run
         if run is None:
             return None
-        users, classes = run.load.users_wanted(), self._classes(run.session.plan)
-        return users, max(float(users), 1.0), classes
+        users = run.load.users_wanted()
+        return users, max(float(users), 1.0), self._users
 
     # -- what Locust's events call --------------------------------------------------------------------------
 
@@ -120,10 +128,16 @@ class Conductor:
         if getattr(self._environment.parsed_options, "exit_with_parent", False):
             gevent.spawn(self._end_with_input)
         if self._environment.web_ui is not None:
-            web.extend(
-                self._environment.web_ui, self._environment, lambda: self._last_report, lambda: not self._idle.is_set()
-            )
+            web.extend(self._environment.web_ui, self._environment, lambda: self._last_report, self._hindrance)
             web.add_metrics(self._environment.web_ui, self._exposition)
+
+    def _hindrance(self) -> str | None:
+        """Return why no run can begin now; None when one can."""
+        if not self._idle.is_set():
+            return "a run is being prepared, under way or reported: wait for its end"
+        if self._workers is not None and not self._workers.present():
+            return "no worker is there: start some (docs/distributed.md)"
+        return None
 
     def _on_interrupt(self) -> None:
         """Ctrl-C: the first one drains the run, the next one ends it at once."""
@@ -172,6 +186,7 @@ class Conductor:
     def _on_stopping(self) -> None:
         if self._run is not None:
             self._run.interrupt("stopped before its end")
+            self._run.load.settle()  # before Locust stops the users, and before it quits and hears nothing any more
 
     def _on_stopped(self) -> None:
         """Every user has stopped: close the folder, make the report, keep the verdict."""
@@ -204,6 +219,8 @@ class Conductor:
             self._on_stopped()
         if not self._preparing:  # what is only being prepared is left as it is: nothing of it is under way
             self._idle.wait()
+        if self._workers is not None:
+            self._workers.stop_here()
         self._environment.process_exit_code = self._no_run if self._exit_code is None else self._exit_code
 
     @property
@@ -219,10 +236,18 @@ class Conductor:
         assert given is not None  # Locust parses its command line before it fires init
         try:
             chosen = options.resolve(given, phases)
-            self._bring(chosen.plan)
+            classes.bring(self._environment, chosen.plan.mix)
+            self._refuse_undivided(chosen.plan)
         except PlanError as error:
             exit_usage(error.problems)
         return chosen
+
+    def _refuse_undivided(self, plan: Plan) -> None:
+        """Raise PlanError for a plan that workers cannot share."""
+        database = plan.mix.DatabaseUser
+        if self._workers is not None and database is not None and database.own_file:
+            wrong = "must be a database that all workers reach, such as postgresql://user@host/name, got 'sqlite'"
+            raise PlanError([Problem(plan.id, "mix.DatabaseUser.url", wrong)])
 
     def _expose(self) -> None:
         """Open the port for Prometheus when one was asked for."""
@@ -244,37 +269,12 @@ class Conductor:
             exit_usage(problems)
         login.require(web_ui, getattr(given, "web_base_path", "") or "", os.environ)
 
-    def _bring(self, plan: Plan) -> dict[str, type[User]]:
-        """Return the classes of the operator's own files. Listeners of theirs to `init`, which is past, are called."""
-        init = self._environment.events.init
-        known = list(init._handlers)
-        classes = brought.classes(plan.mix)
-        late = EventHook()
-        late._handlers = [handler for handler in init._handlers if handler not in known]
-        late.fire(environment=self._environment, runner=self._environment.runner, web_ui=self._environment.web_ui)
-        return classes
-
-    def _classes(self, plan: Plan) -> list[type[User]]:
-        """Return the plan's user classes. Ends the process when Locust was told to leave one of them out."""
-        known: dict[str, type[User]] = {
-            cls.__name__: cls for cls in self._environment.user_classes if issubclass(cls, LoadUser)
-        }
-        known |= self._bring(plan)
-        if missing := [name for name in plan.mix.names() if name not in known]:
-            exit_usage(
-                [Problem("command line", "user classes", f"must include {', '.join(missing)}, as the plan asks")]
-            )
-        return [known[name] for name in plan.mix.names()]
-
-    def _set_user_classes(self, plan: Plan) -> None:
-        """Tell Locust the proportions of the pool, and the number of held connections."""
-        classes = self._classes(plan)
-        others = [cls for cls in self._environment.user_classes if cls.__name__ not in plan.mix.names()]
-        self._environment.user_classes = [*others, *classes]
-        for cls in classes:
-            scenario = getattr(plan.mix, cls.__name__)
-            cls.weight = getattr(scenario, "share", 1.0)
-            cls.fixed_count = scenario.connections if isinstance(scenario, WebSocketMix) else 0
+    def _announced(self, plan: Plan) -> list[type[User]]:
+        """Return the plan's user classes, of which Locust is told."""
+        try:
+            return classes.announce(self._environment, plan.mix)
+        except PlanError as error:
+            exit_usage(error.problems)
 
     @staticmethod
     def _quieten(headless: bool) -> None:

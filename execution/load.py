@@ -75,6 +75,9 @@ class Load(Traffic, Protocol):
     def users_wanted(self) -> int:
         """Return how many users Locust is to run in this process."""
 
+    def begin(self) -> None:
+        """The run's origin is fixed from here on, and lies a lead ahead."""
+
     def run(self) -> None:
         """Make the load from the run's origin on; returns when nothing is in flight, or the deadline for it is past."""
 
@@ -136,8 +139,13 @@ class OwnLoad:
         folder: Path,
         storage: Callable[[Recorder, ProcessRecord], Storage],
         worker: str = OWN,
+        place: int = 0,
+        places: int = 1,
     ) -> None:
-        """`schedule` holds the arrivals of this process; `storage` makes what takes its samples."""
+        """`schedule` holds the arrivals of this process, which is at `place` of `places` that make the load.
+
+        `storage` makes what takes its samples.
+        """
         self._environment, self._plan, self._schedule, self._worker = environment, plan, schedule, worker
         self._spoken = {user.__name__: _spoken(user) for user in users}
         self.clock = Clock()
@@ -152,12 +160,21 @@ class OwnLoad:
             pool=plan.pool,
             clock=self.clock,
             drop=self._drop,
-            random=Random(derive_seed(seed, "think", int(worker))),
+            random=Random(derive_seed(seed, "think", place)),
         )
         self.storage.settled = lambda: self.dispatcher.settled
         firsts = {span.name: first for span, first in zip(schedule.spans, schedule.firsts, strict=True)}
         self.session = Session(
-            plan, plan.target.host, seed, int(worker), self.clock, self.recorder, self.dispatcher, folder, firsts
+            plan,
+            plan.target.host,
+            seed,
+            place,
+            self.clock,
+            self.recorder,
+            self.dispatcher,
+            folder,
+            firsts,
+            places=places,
         )
 
     # -- what watchers see ----------------------------------------------------------------------------------
@@ -202,6 +219,9 @@ class OwnLoad:
         connections = self._plan.mix.WebSocketUser
         pool = self.dispatcher.users_wanted(max(self.clock(), 0.0)) if self._schedule.names else 0
         return pool + (connections.connections if connections else 0)
+
+    def begin(self) -> None:
+        """There is nobody to be told of the origin."""
 
     def run(self) -> None:
         """Make the load from the run's origin on; returns when it is drained."""

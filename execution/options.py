@@ -56,25 +56,14 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     )
     add("metrics-port", int, 0, "serve metrics of the run for Prometheus on this port; 0: none", form=False)
     add("metrics-host", str, "127.0.0.1", "address that the port of the metrics is opened on", form=False)
+    add("local-workers", int, 0, "as a master, start so many workers on this machine", form=False)
     add("run-file", str, "", "file that the path of the finished run's folder is written to", form=False)
 
 
-_DISTRIBUTED = {
-    "--master": "LOCUST_MODE_MASTER",
-    "--worker": "LOCUST_MODE_WORKER",
-    "--processes": "LOCUST_PROCESSES",
-}
-
-
-def refuse_distributed(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Raise PlanError when Locust is asked for master or workers, whose samples would not come together yet.
-
-    It has to be done before Locust parses: a worker waits for its master before it says anything else.
-    """
-    asked = [name for name, variable in _DISTRIBUTED.items() if environ.get(variable)]
-    asked += [name for name in _DISTRIBUTED if any(a == name or a.startswith(f"{name}=") for a in arguments)]
-    if asked:
-        raise PlanError([_option(asked[0], "is not supported yet: run one process (docs/distributed.md)")])
+def refuse_forks(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Raise PlanError when Locust is asked to fork: a copy of a process is no worker that begins for itself."""
+    if environ.get("LOCUST_PROCESSES") or any(a.partition("=")[0] == "--processes" for a in arguments):
+        raise PlanError([_option("--processes", "is not supported: use --workers of certify.py (docs/distributed.md)")])
 
 
 @dataclass(frozen=True, slots=True)

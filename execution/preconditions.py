@@ -27,11 +27,12 @@ _WORDS = {
 
 def check(session: Session) -> list[Precondition]:
     """Return what was found of the service and of this machine. A failed one is told, and the load decides."""
-    service = [_service(session)] if session.plan.mix.needs_server else []
-    return [*service, _machine(), *dependencies.check(session.plan)]
+    found = [service(session)] if session.plan.mix.needs_server else []
+    return [*found, _machine(), *dependencies.check(session.plan)]
 
 
-def _service(session: Session) -> Precondition:
+def service(session: Session) -> Precondition:
+    """Return whether the server under test answers, and what."""
     path = session.plan.target.health
     try:
         with session.client() as client:

@@ -20,6 +20,8 @@ from execution import judging, preconditions, watching
 from execution.assessing import Assessing
 from execution.children import Child, StartError
 from execution.console import Console
+from execution.distributed.fleet import Fleet
+from execution.distributed.workers import Workers
 from execution.faults import FaultTimeline
 from execution.load import Load, OwnLoad
 from execution.options import Options
@@ -56,8 +58,18 @@ class Run:
     still had in flight is recorded as cut; the last samples are written; only then is the run closed.
     """
 
-    def __init__(self, environment: Environment, options: Options, users: list[type[User]], notes: list[str]) -> None:
-        """Make the folder and start the processes around the run. Raises OSError when there is no place for it."""
+    def __init__(
+        self,
+        environment: Environment,
+        options: Options,
+        users: list[type[User]],
+        notes: list[str],
+        workers: Workers | None = None,
+    ) -> None:
+        """Make the folder and start the processes around the run. Raises OSError when there is no place for it.
+
+        The load is made by `workers` when there are any, else in this process.
+        """
         self._environment, self._options, plan = environment, options, options.plan
         self._users = [user for user in users if issubclass(user, LoadUser)]
         self.folder = run_folder.create(options.runs, plan.id)
@@ -67,7 +79,7 @@ class Run:
         self.tallies = LiveTallies()
         self.totals = Totals()
         self.schedule: Schedule = schedule(plan, options.seed)
-        self.load: Load = OwnLoad(environment, plan, options.seed, self.schedule, users, self.folder, self._storage)
+        self.load = self._load(users, workers)
         self.session = self.load.session
         self.clock, self.recorder = self.session.clock, self.session.recorder
         self.record = self._record(notes)
@@ -86,6 +98,12 @@ class Run:
     def _digest(self, batch: pa.RecordBatch, now: float) -> None:
         self.tallies.take(batch, now)
         self.totals.take(batch)
+
+    def _load(self, users: list[type[User]], workers: Workers | None) -> Load:
+        plan, seed = self._options.plan, self._options.seed
+        if workers is None:
+            return OwnLoad(self._environment, plan, seed, self.schedule, users, self.folder, self._storage)
+        return Fleet(self._environment, workers, plan, seed, self.schedule, self.folder, self.journal, self._digest)
 
     def _storage(self, recorder: Recorder, process: ProcessRecord) -> Storage:
         return on_disk(self.folder, recorder, process, self._digest)
@@ -147,6 +165,7 @@ class Run:
             monitor = self._await_monitor(monitor)
             lead = self.load.lead_s() + (0.0 if monitor is None else _REST_S)
             self.clock.origin = time.monotonic() + lead
+            self.load.begin()
             self.record.clock_origin, self.record.wall_origin = self.clock.origin, time.time() + lead
             self.record.host = self.session.host
             self.record.save(self.folder)

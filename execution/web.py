@@ -20,18 +20,18 @@ def extend(
     web_ui: WebUI,
     environment: Environment,
     last_report: Callable[[], Path | None],
-    busy: Callable[[], bool],
+    hindrance: Callable[[], str | None],
 ) -> None:
     """Check every start before users exist, and serve the report of the last run under `/report`.
 
-    While a run is prepared, under way or reported (`busy`), no other one is begun.
+    No run is begun while there is a `hindrance`, which is said in words.
     """
 
     def guard() -> Response | None:
         if not (request.method == "POST" and request.path.endswith("/swarm") and login.passed(web_ui)):
             return None  # Locust itself sends those away who are not logged in
-        if busy():
-            return _refusal(environment, "a run is being prepared, under way or reported: wait for its end")
+        if (why := hindrance()) is not None:
+            return _refusal(environment, why)
         if request.form.get("shape_class") == "Default":
             return _refusal(environment, "choose a shape class: PlanShape runs the plan's own phases")
         asked = Namespace(**(vars(environment.parsed_options) | request.form.to_dict()))

@@ -64,6 +64,9 @@ class PhaseRecord(BaseModel):
     scheduled: dict[str, int] = Field(
         default_factory=dict, description="arrivals due (open) or iterations begun (closed), by scenario"
     )
+    lost: dict[str, int] = Field(
+        default_factory=dict, description="arrivals beside the scheduled that were lost with a worker, by scenario"
+    )
 
 
 class Precondition(BaseModel):
@@ -95,16 +98,32 @@ class QueryPlan(BaseModel):
         return "; ".join(parts) or "reads no table"
 
 
+class Away(BaseModel):
+    """A time in which a worker was lost; seconds from the run's origin."""
+
+    model_config = ConfigDict(extra="forbid")
+    from_s: float = Field(description="when it was last heard of")
+    until_s: float | None = Field(None, description="when it was heard of again; None: never")
+
+
 class ProcessRecord(BaseModel):
     """One process that made load."""
 
     model_config = ConfigDict(extra="forbid")
     worker: str
     pid: int
+    machine: str | None = None
     begun: int = Field(0, description="attempts begun, of every kind")
     recorded: int = Field(0, description="samples made")
     written: int = Field(0, description="samples on disk")
     write_errors: list[str] = Field(default_factory=list)
+    joined_s: float = Field(0.0, description="when it came to a run that was under way")
+    away: list[Away] = Field(default_factory=list, description="when the master heard nothing of it")
+    clock_offset_s: float | None = Field(
+        None, description="the master's monotonic clock minus this worker's, by which the origin was placed"
+    )
+    clock_uncertainty_s: float | None = Field(None, description="by how much that may be wrong: half a round trip")
+    clock_drift_s: float | None = Field(None, description="by how much the clocks went apart during the run")
 
 
 class RunRecord(BaseModel):

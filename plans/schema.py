@@ -191,6 +191,7 @@ class GeneratorLimits(Frozen):
         0.99,
         description="lowest share of the arrivals that must have been sent or dropped by the plan's limits",
     )
+    lost: Ratio = Field(0.01, description="highest share of a judged phase's arrivals that may be lost with workers")
 
 
 class Judge(Frozen):

@@ -10,6 +10,7 @@ from reports.analysis import HealthCheck, PhaseResult
 from reports.rows import Mask, Rows, equals, flags, numbers, only
 from reports.statistics import Floats, nearest_rank
 from reports.windows import RunData, Scope
+from reports.workers import lost_with_workers, presence, present_s, while_present
 from samples.sample import AT_MAXIMUM, Outcome
 
 _FEWEST_FOR_PHASE = 100
@@ -29,7 +30,7 @@ def checks(run: RunData, phases: list[PhaseResult]) -> list[HealthCheck]:
 
 def generator_checks(run: RunData) -> list[HealthCheck]:
     """Return the checks of whether the generator kept up, which can be made while a run goes on, too."""
-    return [_sent(run), _lag(run), _loop_lag(run), _cpu(run)]
+    return [_sent(run), *lost_with_workers(run, _judged(run)), _lag(run), _loop_lag(run), _cpu(run)]
 
 
 def _accounting(run: RunData, phases: list[PhaseResult]) -> HealthCheck:
@@ -77,7 +78,7 @@ def _processes(run: RunData) -> HealthCheck:
     known = {process.worker for process in run.record.processes}
     seen = {str(worker) for worker, count in run.frames.samples["worker"].value_counts().items() if count}
     missing = sorted(seen - known)
-    text = f"{len(known)} processes"
+    text = presence(run)
     if not known:
         text = "the run record names no process"
     if missing:
@@ -147,6 +148,7 @@ def _generator(run: RunData, metric: str) -> pd.DataFrame:
     """Return the generator's readings of a metric while load was made; all of them when the run was shorter."""
     readings = run.frames.readings
     rows = only(readings, equals(readings, "source", "generator") & equals(readings, "metric", metric))
+    rows = only(rows, while_present(run, rows))
     times = numbers(rows, "t_s")
     during = only(rows, (times >= run.start_s) & (times <= run.end_s))
     return during if len(during) else rows
@@ -160,15 +162,13 @@ def _loop_lag(run: RunData) -> HealthCheck:
     """
     limit = run.plan.generator.loop_lag_p99_ms
     ticks, late = _generator(run, "loop_ticks"), _generator(run, "loop_late_ms")
-    if not len(ticks):
+    if not len(ticks) or not _ticked(run, ticks):
         return _unread("event loop lag p99", f"≤ {limit:g} ms")
     spans = [("the whole run", run.start_s, run.end_s)]
     spans += [(p.name, p.start_s, p.end_s) for p in _judged(run) if p.end_s - p.start_s >= _SHORTEST_SPAN_S]
     worst: dict[tuple[str, str], float] = {}
     for worker, part in ticks.groupby("worker", observed=True):
         own = only(late, equals(late, "worker", str(worker)))
-        if float(numbers(part, "value").sum()) < _FEWEST_TICKS_PER_S * (run.end_s - run.start_s - 2):
-            return _unread("event loop lag p99", f"≤ {limit:g} ms")
         for name, start, end in spans:
             worst[str(worker), name] = _tick_p99(part, own, start, end)
     at = max(worst, key=lambda key: worst[key])
@@ -176,6 +176,15 @@ def _loop_lag(run: RunData) -> HealthCheck:
     text = f"{worst[at]:.1f} ms in {where}" if worst[at] else "below 5 ms"
     advice = f"the event loop was busy: {_MORE_PROCESSES}"
     return HealthCheck("event loop lag p99", worst[at] <= limit, text, f"≤ {limit:g} ms", advice)
+
+
+def _ticked(run: RunData, ticks: pd.DataFrame) -> bool:
+    """Return True when every process has reported its ticks for the time in which it was there."""
+    for process in run.record.processes:
+        own = only(ticks, equals(ticks, "worker", process.worker))
+        if float(numbers(own, "value").sum()) < _FEWEST_TICKS_PER_S * (present_s(run, process) - 2 - len(process.away)):
+            return False
+    return True
 
 
 def _tick_p99(ticks: pd.DataFrame, late: pd.DataFrame, start: float, end: float) -> float:

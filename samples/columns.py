@@ -1,6 +1,6 @@
 """The columns of a batch of samples as numpy arrays, for whoever counts a second's samples at once."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -38,3 +38,13 @@ def among(batch: pa.RecordBatch, name: str, wanted: Container[str]) -> NDArray[n
     """Return where a column of texts has one of the wanted."""
     places, values = texts(batch, name)
     return np.array([value in wanted for value in values], dtype=np.bool_)[places]
+
+
+def iterations(batch: pa.RecordBatch) -> Iterator[tuple[str, str, int]]:
+    """Yield phase, scenario, and how many samples of them stand for an arrival or an iteration."""
+    chosen = flags(batch, "iteration")
+    (phases, phase_names), (scenarios, scenario_names) = texts(batch, "phase"), texts(batch, "scenario")
+    counts = np.bincount(phases[chosen] * len(scenario_names) + scenarios[chosen])
+    for place in np.flatnonzero(counts).tolist():
+        phase, scenario = divmod(place, len(scenario_names))
+        yield phase_names[phase], scenario_names[scenario], int(counts[place])

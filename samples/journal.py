@@ -14,6 +14,8 @@ class EventKind(StrEnum):
     FAULT = "fault"
     WARNING = "warning"
     STOP = "stop"
+    WORKER = "worker"
+    """A worker came, left, was lost or came back."""
 
 
 @dataclass(slots=True)

@@ -93,7 +93,7 @@ class DatabaseUser(ArrivingUser):
         """Make and fill the tables, and draw the values of parameters. What fails is told, and the load goes on."""
         options = _options(session)
         try:
-            if options.queries is None:
+            if options.queries is None and session.leads:
                 cls._make_tables(session.seed, options)
             for prepared in cls.queries.values():
                 for name, source in prepared.query.parameters.items():
@@ -128,6 +128,9 @@ class DatabaseUser(ArrivingUser):
     def wind_up(cls, session: Session) -> list[QueryPlan]:
         """Explain each query on the data as the load left it, remove the tables, and close the connections."""
         options = _options(session)
+        if not session.leads:
+            cls.database.close()
+            return []
         random, plans = session.random("explain"), []
         try:
             for name, prepared in cls.queries.items():

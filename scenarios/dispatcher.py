@@ -207,6 +207,10 @@ class Dispatcher:
         """Take a share of the concurrent users and of the pool, from the seat's moment on."""
         self._seats.append(seat)
 
+    def stand_up(self) -> None:
+        """Have no share of the concurrent users until the next seat."""
+        self._seats = []
+
     def seat(self, now: float) -> Seat | None:
         """Return the seat of this process; None when it has none, before it is given one and after its lease."""
         return next((seat for seat in reversed(self._seats) if seat.from_s <= now), None)
@@ -217,7 +221,7 @@ class Dispatcher:
             return False
         self.lease_until = math.inf
         self.lapses += 1
-        self._seats = []
+        self.stand_up()
         return True
 
     @property

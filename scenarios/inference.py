@@ -142,7 +142,7 @@ class ChatUser(GeneratingUser):
         """Ask the canaries, one after the other: what the server says without load."""
         super().warm_up(session)
         options = cls.options_in(session)
-        if not (isinstance(options, ChatMix) and options.canaries):
+        if not (isinstance(options, ChatMix) and options.canaries and session.leads):
             return
         with session.client() as client:
             for prompt in prompts.canaries():

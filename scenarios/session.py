@@ -95,7 +95,11 @@ class Session:
     """The answers that the report shows, and a sample of all of them for a judge."""
     unloaded: dict[str, str] = field(default_factory=dict)
     """The answers to the canaries before the load, by the prompt's id."""
-    _users: Iterator[int] = field(default_factory=lambda: count(1))
+    places: int = 1
+    """Processes that make this load; `stripe` is the place of this one among them, from 0."""
+    leads: bool = True
+    """True in the process that makes and removes what all of them use."""
+    _users: Iterator[int] = field(default_factory=count)
     _random: dict[str, Random] = field(default_factory=dict)
 
     def random(self, name: str) -> Random:
@@ -105,8 +109,8 @@ class Session:
         return self._random[name]
 
     def next_user(self) -> int:
-        """Return the number of a user that has just come, from 1."""
-        return next(self._users)
+        """Return the number of a user that has just come, from 1; another one in every process."""
+        return 1 + self.stripe + next(self._users) * self.places
 
     def headers(self) -> dict[str, str]:
         """Return the headers of every request."""

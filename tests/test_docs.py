@@ -301,6 +301,9 @@ def test_every_benchmark_is_documented() -> None:
     assert [name for name in names if f"<!-- {name}:begin -->" not in BY_NAME["performance.md"]] == []
 
 
+LOCUSTS_OWN = {"--worker", "--master-host", "--master-port", "--web-host", "--web-login"}
+
+
 def shell_lines() -> list[tuple[str, str]]:
     return [
         (page, line.partition("  #")[0].strip())
@@ -324,7 +327,9 @@ def test_a_command_on_a_page_is_one_that_exists(page: str, line: str) -> None:
     else:
         assert words[0] in {"python", "locust"}
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
-    assert options <= run_options() | {"--host", "--headless"} | ({"--requests"} if "locustfile.py" in words else set())
+    known = run_options() | {"--host", "--headless"} | ({"--requests"} if "locustfile.py" in words else set())
+    known |= {option for action in certify._parser()._actions for option in action.option_strings}
+    assert options <= known | (LOCUSTS_OWN if words[0] == "locust" else set())
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:

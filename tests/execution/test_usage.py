@@ -93,11 +93,10 @@ def plain_locust(tmp_path: Path, *options: str) -> "subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("options", [["--master"], ["--worker"], ["--processes=2"]])
-def test_distributed_runs_are_refused_until_their_figures_are_right(tmp_path: Path, options: list[str]) -> None:
-    done = plain_locust(tmp_path, *options)
+def test_locusts_own_forks_are_refused_with_the_way_to_workers(tmp_path: Path) -> None:
+    done = plain_locust(tmp_path, "--processes=2")
     assert done.returncode == 2, done.stderr
-    assert "not supported yet" in done.stderr
+    assert "use --workers of certify.py" in done.stderr
 
 
 def test_a_plan_that_leaves_out_a_user_class_of_its_mix_is_refused(tmp_path: Path) -> None:

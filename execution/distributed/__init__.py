@@ -1,0 +1,1 @@
+"""How do a master and its workers make one load? Messages over Locust's channel, stripes, leases, one run folder."""

@@ -152,6 +152,7 @@ class OwnLoad:
         self.recorder = Recorder(worker, self.clock, (*secrets_of(plan), *judging.secrets_of(plan)))
         self.recorder.announcers.append(LocustStatistics(environment))
         self.process = ProcessRecord(worker=worker, pid=os.getpid())
+        self._watcher = gevent.Greenlet()
         self.storage = storage(self.recorder, self.process)
         self.dispatcher = Dispatcher(
             schedule,
@@ -235,12 +236,9 @@ class OwnLoad:
         gevent.sleep(max(-self.clock(), 0))
         self.session.started.set()
         self.storage.start()
-        watcher = gevent.spawn(self._watch_generator)
-        try:
-            self.dispatcher.run()
-            self._drain()
-        finally:
-            watcher.kill()
+        self._watcher = gevent.spawn(self._watch_generator)
+        self.dispatcher.run()
+        self._drain()
 
     def _watch_generator(self) -> None:
         def gauges() -> dict[str, float]:
@@ -291,6 +289,7 @@ class OwnLoad:
 
     def closing(self) -> Sequence[Callable[[], None]]:
         """Return the steps that bring what is left to disk."""
+        gevent.kill(self._watcher)
         # A run that was stopped in mid-drain may have left arrivals that came due just before.
         self.dispatcher.drop_backlog(RUN_STOPPED)
         gc.unfreeze()  # not before: the next collection walks everything, and nothing may be in flight then

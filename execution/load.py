@@ -30,6 +30,8 @@ from shapes.arrivals import PhaseSpan, Schedule
 
 OWN = "0"
 """Name of the process that makes the load of a run alone."""
+_LAST_READING_S = 0.5
+"""How long the generator's last reading of itself may take."""
 _COLLECT_EVERY = 100_000
 _SWITCH_S = 0.0005
 """How long the thread that writes samples may keep the interpreter from the event loop; Python's own 5 ms would show
@@ -152,7 +154,8 @@ class OwnLoad:
         self.recorder = Recorder(worker, self.clock, (*secrets_of(plan), *judging.secrets_of(plan)))
         self.recorder.announcers.append(LocustStatistics(environment))
         self.process = ProcessRecord(worker=worker, pid=os.getpid())
-        self._watcher = gevent.Greenlet()
+        self._health = GeneratorHealth(self.clock, gevent.sleep, gauges=self._gauges, worker=worker)
+        self._watcher: gevent.Greenlet | None = None
         self.storage = storage(self.recorder, self.process)
         self.dispatcher = Dispatcher(
             schedule,
@@ -240,11 +243,11 @@ class OwnLoad:
         self.dispatcher.run()
         self._drain()
 
-    def _watch_generator(self) -> None:
-        def gauges() -> dict[str, float]:
-            return {"users": float(self.users), "in_flight": float(self.in_flight)}
+    def _gauges(self) -> dict[str, float]:
+        return {"users": float(self.users), "in_flight": float(self.in_flight)}
 
-        for readings in GeneratorHealth(self.clock, gevent.sleep, gauges=gauges, worker=self._worker).watch():
+    def _watch_generator(self) -> None:
+        for readings in self._health.watch():
             self.storage.add_readings(readings)
 
     def _drain(self) -> None:
@@ -289,7 +292,10 @@ class OwnLoad:
 
     def closing(self) -> Sequence[Callable[[], None]]:
         """Return the steps that bring what is left to disk."""
-        gevent.kill(self._watcher)
+        if self._watcher is not None:
+            self._health.stop()
+            self._watcher.join(_LAST_READING_S)
+            self._watcher.kill()
         # A run that was stopped in mid-drain may have left arrivals that came due just before.
         self.dispatcher.drop_backlog(RUN_STOPPED)
         gc.unfreeze()  # not before: the next collection walks everything, and nothing may be in flight then

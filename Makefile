@@ -142,10 +142,11 @@ stresstest: $(VENV)/run.stamp ## known overloads: are breaking point, degradatio
 fuzz: $(VENV)/dev.stamp ## harmed bytes for the clients' parsers, for SECONDS=300
 	$(BIN)/python -m tests.clients.fuzz --seconds $(SECONDS)
 
-lint: $(VENV)/dev.stamp ## ruff and mypy
+lint: $(VENV)/dev.stamp ## ruff, and mypy for this system and for Windows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 certify.py locustfile.py target monitoring reports
 
 calibrate: $(VENV)/run.stamp ## say how much load this machine can honestly generate (two minutes)
 	@$(BIN)/python -m calibration

@@ -2,6 +2,7 @@
 
     python certify.py plans/quickstart.yaml
     python certify.py plans/hxp/mixtral-load.yaml --time-scale 0.02 --host http://127.0.0.1:11400
+    python certify.py plans/catalytic --scenario spike,mixed
 
 Every plan is checked before the first one runs. Exit codes: 0 PASS, 1 FAIL, 2 bad plan or usage, 3 INVALID.
 """
@@ -18,8 +19,9 @@ from pathlib import Path
 from types import FrameType
 
 from plans import PlanError, load
+from plans.apart import OWN_GROUP, pass_on
+from plans.choosing import Wanted, choose, words
 from plans.exits import Exit
-from plans.problems import Problem
 from reports.analysis import Verdict
 from reports.gates import cases_in
 
@@ -47,11 +49,14 @@ def main(arguments: Sequence[str]) -> int:
     """Run the plans; the result is the exit code."""
     options = _parser().parse_intermixed_args(arguments)
     plans = [plan for path in options.plans for plan in _plans_in(Path(path))]
-    chosen, problems = _chosen(plans, _words(options.tags), _words(options.exclude_tags))
-    if problems:
-        for problem in problems:
-            print(problem, file=sys.stderr)
+    alone = [plan for path in options.plans if not Path(path).is_dir() for plan in _plans_in(Path(path))]
+    tags, unwanted = words(options.tags), words(options.exclude_tags)
+    try:
+        found = choose(plans, alone, Wanted(words(options.scenario), tags, unwanted, options.include_soak))
+    except PlanError as error:
+        print(error, file=sys.stderr)
         return Exit.USAGE
+    chosen = found.plans
     passed_on = [f"--{key.replace('_', '-')}={value}" for key in _PASSED_ON if (value := getattr(options, key))]
     passed_on += [*_distribution(options), f"--loglevel={'INFO' if options.verbose else 'WARNING'}"]
     runner = Runner(passed_on)
@@ -59,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     if len(chosen) > 1:
         _certificate(plans, Path(options.runs or "runs"))
         print("\n" + "\n".join(_summary(results)))
+    for path in found.left_out:
+        print(f"left out: {path} (a soak; --include-soak runs it)")
     return max((result.exit_code for result in results), key=_BY_SEVERITY.index)
 
 
@@ -77,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--expect-workers", type=_count, default=1, help="with --master: wait for so many (default: 1)")
     parser.add_argument("--master-bind-host", default="127.0.0.1", help="address for workers (default: 127.0.0.1)")
     parser.add_argument("--master-bind-port", type=int, default=5557, help="port for workers (default: 5557)")
+    parser.add_argument("--scenario", help="only plans whose files have these names, separated by commas: spike,mixed")
+    parser.add_argument(
+        "--include-soak", action="store_true", help="run the plans of a folder that have the tag soak, too"
+    )
     parser.add_argument("--tags", help="only plans with one of these tags, separated by commas")
     parser.add_argument("--exclude-tags", help="no plan with one of these tags, separated by commas")
     parser.add_argument("--verbose", action="store_true", help="let Locust tell what it does: users, shape, end")
@@ -122,26 +133,6 @@ def _certificate(plans: Sequence[Path], runs: Path) -> None:
     print(f"certificate: {out / 'certificate.html'}")
 
 
-def _words(text: str | None) -> set[str]:
-    return {word.strip() for word in (text or "").split(",") if word.strip()}
-
-
-def _chosen(paths: Sequence[Path], wanted: set[str], unwanted: set[str]) -> tuple[list[Path], list[Problem]]:
-    """Return the plans that the tags choose, and the problems of all."""
-    problems = [] if paths else [Problem("command line", "PLAN", "names no plan: the folder holds no .yaml files")]
-    tags: dict[Path, set[str]] = {}
-    for path in paths:
-        try:
-            tags[path] = set(load(path).tags)
-        except PlanError as error:
-            problems += error.problems
-    chosen = [path for path, has in tags.items() if (not wanted or has & wanted) and not has & unwanted]
-    if not problems and not chosen:
-        known = ", ".join(sorted(set().union(*tags.values()))) or "none"
-        problems = [Problem("command line", "--tags", f"must leave a plan; the plans' tags are: {known}")]
-    return chosen, problems
-
-
 class Runner:
     """Starts Locust once per plan. Signals are passed on to it, and no further plan is begun."""
 
@@ -165,7 +156,7 @@ class Runner:
     def _pass_on(self) -> None:
         """Give Locust the signals that it has not had, one that came while it was being started among them."""
         while self._process is not None and self._to_pass_on:
-            self._process.send_signal(self._to_pass_on.pop(0))
+            pass_on(self._to_pass_on.pop(0), self._process)
 
     def _run(self, plan: Path) -> Certified:
         if self._stopped:
@@ -179,7 +170,7 @@ class Runner:
             # In a session of its own: a Ctrl-C then reaches it once, from here, however this program was interrupted.
             # Its input ends when this program does, also when that was killed: it then ends the run in order.
             with subprocess.Popen(
-                command, env=environment, stdin=subprocess.PIPE, start_new_session=True
+                command, env=environment, stdin=subprocess.PIPE, start_new_session=True, creationflags=OWN_GROUP
             ) as self._process:
                 self._pass_on()
                 code = self._process.wait()

@@ -11,6 +11,7 @@ from typing import Any
 import gevent
 
 from execution.options import ROOT
+from plans.apart import OWN_GROUP
 from plans.exits import Exit
 
 _READY_S = 30.0
@@ -41,6 +42,7 @@ class Child:
                 env=os.environ | dict(secrets or {}),
                 # A Ctrl-C in the terminal is for the run, which still needs this process while it drains.
                 start_new_session=True,
+                creationflags=OWN_GROUP,
             )
 
     def tell(self, text: str) -> None:
@@ -87,7 +89,7 @@ def report(folder: Path) -> int:
     """Make the report of a run in a process of its own, and return the verdict's exit code; INVALID without one."""
     # In a session of its own: a Ctrl-C that is pressed now must not cost the verdict.
     command = [sys.executable, "-m", "reports", str(folder)]
-    code = subprocess.run(command, cwd=ROOT, check=False, start_new_session=True).returncode
+    code = subprocess.run(command, cwd=ROOT, check=False, start_new_session=True, creationflags=OWN_GROUP).returncode
     # Python itself exits with 1 when it cannot go on: a FAIL has left its verdict behind.
     if code in _VERDICTS and (code != Exit.FAIL or (folder / "report" / "verdict.json").exists()):
         return code

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import gevent
 import gevent.event
+import gevent.os
 import gevent.socket
 from locust import User
 from locust.env import Environment
@@ -125,6 +126,8 @@ class Conductor:
         events.quitting.add_listener(lambda **_: self._on_quitting())
         gevent.signal_handler(signal.SIGINT, self._on_interrupt)
         gevent.signal_handler(signal.SIGTERM, self._on_terminate)
+        if sys.platform == "win32":
+            gevent.signal_handler(signal.SIGBREAK, self._on_interrupt)
         if getattr(self._environment.parsed_options, "exit_with_parent", False):
             gevent.spawn(self._end_with_input)
         if self._environment.web_ui is not None:
@@ -169,9 +172,8 @@ class Conductor:
     def _end_with_input(self) -> None:
         """Whoever started this process holds the other end of its input, and has died when that is closed."""
         source = sys.stdin.fileno()
-        gevent.socket.wait_read(source)
-        while os.read(source, 1024):
-            gevent.socket.wait_read(source)
+        while _read(source):
+            pass
         if self._begun.is_set():
             self._on_terminate("the process that started the run has ended")
         else:
@@ -283,3 +285,11 @@ class Conductor:
         logging.getLogger("locust.runners").addFilter(lambda record: record.levelno > logging.INFO)
         if headless:
             logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
+
+
+def _read(source: int) -> bytes:
+    """Return what comes next on a descriptor, while the others go on; Windows can wait for sockets only."""
+    if sys.platform == "win32":
+        return bytes(gevent.os.tp_read(source, 1024))
+    gevent.socket.wait_read(source)
+    return os.read(source, 1024)

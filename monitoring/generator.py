@@ -1,7 +1,7 @@
 """The load generator's own health, measured inside its process: event-loop lag, CPU, memory, gauges."""
 
 import math
-import os
+import mmap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +80,6 @@ class GeneratorHealth:
 def own_rss() -> int | None:
     """Return the resident memory of this process in bytes; None where there is no /proc."""
     try:
-        return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(_STATM.read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
     except (OSError, ValueError, IndexError, AttributeError):
         return None

@@ -95,7 +95,8 @@ def _disks_busy_ms() -> dict[str, float]:
         disks = psutil.disk_io_counters(perdisk=True) or {}
     except (OSError, RuntimeError, psutil.Error):
         return {}
-    return {name: float(counters.busy_time) for name, counters in disks.items() if hasattr(counters, "busy_time")}
+    busy = {name: getattr(counters, "busy_time", None) for name, counters in disks.items()}
+    return {name: float(ms) for name, ms in busy.items() if ms is not None}
 
 
 def _busiest(before: dict[str, float], after: dict[str, float]) -> float | None:

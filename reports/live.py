@@ -215,8 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--exit-with-parent", action="store_true", help="end when standard input ends, as it always does"
     )
     options = parser.parse_args(arguments)
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(_NICE)  # the load goes first
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.nice(_NICE)  # the load goes first
     try:
         assessor = Assessor(options.folder)
     except (OSError, ValueError) as error:

@@ -26,6 +26,8 @@ from scenarios.session_tools import tool_call
 _FACT_EVERY, _ASKED_AFTER = 10, 5
 """Of ten messages one tells a fact, and a later one asks for one that was told."""
 _SHOWN = 10
+_REFUSED = (429, 503)
+"""Statuses of a server that has done nothing: the session is as it was."""
 STAGES = (
     (10, "turns 1 to 10"),
     (90, "turns 11 to 90"),
@@ -113,9 +115,11 @@ class _SessionUser(ArrivingUser):
         with self.measure(name) as attempt:
             conversation = self._opened(attempt.sample)
             action(attempt, conversation)
-        if attempt.sample.outcome is not Outcome.OK:
-            # What the server made of it is not known: this session is gone on with no further, and removed at the end.
-            self._conversation = None
+        sample = attempt.sample
+        if sample.outcome is not Outcome.OK:
+            if sample.status not in _REFUSED:
+                # What the server made of it is not known: this session goes no further, and is removed at the end.
+                self._conversation = None
         elif conversation.turns >= self._most_turns:
             self._end(conversation)
 
@@ -165,7 +169,7 @@ class _SessionUser(ArrivingUser):
     # -- operations -------------------------------------------------------------------------------------------
 
     def _message(self, attempt: Attempt, conversation: Conversation) -> None:
-        said, wanted = self._next(conversation)
+        said, wanted, fact = self._next(conversation)
         stream = self._random.random() < self._streaming
         attempt.sample.name = self.name_of_message(conversation.turns + 1) + (" (stream)" if stream else "")
         body = json.dumps({"content": said, "stream": stream}).encode()
@@ -178,6 +182,7 @@ class _SessionUser(ArrivingUser):
             attempt.sample.name += " (with compaction)"
         expect(wanted in reply, f"the reply does not have what was to be remembered ({wanted})")
         conversation.turns += 1
+        conversation.facts |= fact
         self._grown(conversation, answer, by=2, compacted=bool(answer.get("compaction")))
         conversation.last = reply
 
@@ -185,17 +190,16 @@ class _SessionUser(ArrivingUser):
         """Return the name under which the message of a turn is measured."""
         return "message"
 
-    def _next(self, conversation: Conversation) -> tuple[str, str]:
-        """Return what is said next, and what the reply must have in it."""
+    def _next(self, conversation: Conversation) -> tuple[str, str, dict[str, str]]:
+        """Return what is said next, what the reply must have in it, and the fact that it tells."""
         place, facts = (conversation.turns + 1) % _FACT_EVERY, conversation.facts
         if place == 1 or not facts:
             thing, word = f"parcel-{len(facts) + 1}", f"{self._random.getrandbits(40):010x}"
-            facts[thing] = word
-            return f"Remember that the code word of {thing} is {word}.", ""
-        if place == 1 + _ASKED_AFTER and facts:
+            return f"Remember that the code word of {thing} is {word}.", "", {thing: word}
+        if place == 1 + _ASKED_AFTER:
             thing, word = self._random.choice(list(facts.items()))
-            return f"What is the code word of {thing}?", word
-        return self._random.choice(self.texts), ""
+            return f"What is the code word of {thing}?", word, {}
+        return self._random.choice(self.texts), "", {}
 
     def _tool(self, attempt: Attempt, conversation: Conversation) -> None:
         call = tool_call(self._random, conversation.facts)

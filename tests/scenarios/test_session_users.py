@@ -200,6 +200,18 @@ def test_a_session_that_the_server_has_lost_is_a_failure_and_the_next_one_is_a_n
     assert len(ids) == 2
 
 
+def test_a_refused_message_leaves_the_session_as_it_was(load: Load, target: Target) -> None:
+    target.fault("errors", rate=0.5, status=503)
+    try:
+        told = load(target.url, "SessionUser", 30, operations=ONLY | {"message": 1.0}, turns=100)
+    finally:
+        target.ask("DELETE", "/faults")
+    assert {sample["status"] for sample in told["samples"] if sample["outcome"] != "ok"} == {503}
+    created = [one for one in told["samples"] if one["name"] == "create session" and one["outcome"] == "ok"]
+    assert len(created) == 1  # and the code words that were told are those that are asked for
+    assert [one["outcome"] for one in told["samples"]].count("ok") > 8
+
+
 def test_a_compaction_in_a_turn_is_seen_in_its_name(load: Load, target: Target) -> None:
     told = load(target.url, "SessionStressUser", 30, turns=30, context_limit=20)
     names = Counter(sample["name"] for sample in told["samples"])

@@ -29,6 +29,8 @@ METRICS_PORT ?=
 DB ?=
 RUNS ?=
 CONCURRENT ?=
+SCENARIO ?=
+SOAK ?=
 ENV ?=
 IMAGE ?=
 
@@ -38,6 +40,8 @@ OPTIONS = $(if $(HOST),--host $(HOST)) $(if $(ALLOW_HOST),--allow-host $(ALLOW_H
           $(if $(TIME_SCALE),--time-scale $(TIME_SCALE)) $(if $(SEED),--seed $(SEED)) \
           $(if $(METRICS_PORT),--metrics-port $(METRICS_PORT)) $(if $(VERBOSE),--verbose)
 
+SUITE = $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SOAK),--include-soak)
+
 # The plans in plans/eval have these as ${VARIABLES}, and a default for each that is empty.
 export RUNS CLIENTS CONCURRENT DURATION CLEAN
 ifneq ($(DB),)
@@ -46,6 +50,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: docker-run docker-up docker-down docker-test help setup llama run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare certificate selftest stresstest
+.PHONY: quick scalability benchmark victor catalytic nightly rehearse
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +97,27 @@ ci: RUNS := $(or $(RUNS),500)
 ci: DURATION := $(or $(DURATION),15s)
 ci: $(VENV)/run.stamp ## the same with short settings, for a pipeline: it fails unless the verdict is PASS
 	@$(BIN)/python certify.py plans/eval/all.yaml $(OPTIONS)
+
+quick: $(VENV)/run.stamp ## half a minute of chat sessions, and the verdict (CONCURRENT=10, DURATION=30s, HOST=)
+	@$(BIN)/python certify.py plans/victor/quick.yaml $(OPTIONS)
+
+scalability: $(VENV)/run.stamp ## 10, 100 and 500 requests at once: what is left of the best throughput (DURATION=1m each, HOST=)
+	@$(BIN)/python certify.py plans/victor/scalability.yaml $(OPTIONS)
+
+benchmark: $(VENV)/run.stamp ## chat sessions in figures: 10, 100 and 500 users, tools, conversations of 1000 turns (HOST=)
+	@$(BIN)/python certify.py plans/victor --scenario concurrency,tools,contexts $(OPTIONS)
+
+victor: $(VENV)/run.stamp ## all plans of the assistant with chat sessions but the hour of endurance (SCENARIO=, SOAK=yes, HOST=)
+	@$(BIN)/python certify.py plans/victor $(SUITE) $(OPTIONS)
+
+catalytic: $(VENV)/run.stamp ## the scenarios of a SaaS platform (SCENARIO=spike,mixed, SOAK=yes for the 4 hours, CONCURRENT=, DURATION=, HOST=)
+	@$(BIN)/python certify.py plans/catalytic $(SUITE) $(OPTIONS)
+
+nightly: $(VENV)/run.stamp ## both of these at full length, the soak and the hour of endurance among them (six and a half hours)
+	@$(BIN)/python certify.py plans/catalytic plans/victor --include-soak $(OPTIONS)
+
+rehearse: $(VENV)/run.stamp ## run every plan for two seconds on the embedded platform: does each come to a verdict? (minutes)
+	@$(BIN)/python -m selftest.rehearsal
 
 web: $(VENV)/run.stamp ## Locust's web UI on http://127.0.0.1:8089 (WEB_PORT=), with PLAN in its start form
 	@$(BIN)/python -m locust -f locustfile.py --web-host 127.0.0.1 --web-port $(WEB_PORT) --plan $(PLAN) $(OPTIONS)

@@ -57,6 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return Exit.USAGE
     chosen = found.plans
+    if options.docker:
+        return Runner([]).run_in_docker([argument for argument in arguments if argument != "--docker"])
     passed_on = [f"--{key.replace('_', '-')}={value}" for key in _PASSED_ON if (value := getattr(options, key))]
     passed_on += [*_distribution(options), f"--loglevel={'INFO' if options.verbose else 'WARNING'}"]
     runner = Runner(passed_on)
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tags", help="only plans with one of these tags, separated by commas")
     parser.add_argument("--exclude-tags", help="no plan with one of these tags, separated by commas")
+    parser.add_argument("--docker", action="store_true", help="do all that in the containers of docker-compose.yml")
     parser.add_argument("--verbose", action="store_true", help="let Locust tell what it does: users, shape, end")
     runs = os.environ.get("PROOFLOAD_RUNS")  # of the settings that Locust reads itself, the one that is used here too
     parser.add_argument("--runs", default=runs, help="folder that run folders are made in (default: runs)")
@@ -134,7 +137,7 @@ def _certificate(plans: Sequence[Path], runs: Path) -> None:
 
 
 class Runner:
-    """Starts Locust once per plan. Signals are passed on to it, and no further plan is begun."""
+    """Starts Locust once per plan, or the containers. Signals are passed on, and no further plan is begun."""
 
     def __init__(self, passed_on: list[str]) -> None:
         self._passed_on = passed_on
@@ -142,11 +145,26 @@ class Runner:
         self._stopped = False
         self._to_pass_on: list[int] = []
 
-    def run_all(self, plans: Sequence[Path]) -> list[Certified]:
-        """Run the plans in order; those after an interruption are not run, and count as INVALID."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+
+    def run_all(self, plans: Sequence[Path]) -> list[Certified]:
+        """Run the plans in order; those after an interruption are not run, and count as INVALID."""
         return [self._run(plan) for plan in plans]
+
+    def run_in_docker(self, arguments: Sequence[str]) -> int:
+        """Let the containers of docker-compose.yml do what the command line asks for; the result is their exit code."""
+        return self._follow([sys.executable, str(ROOT / "deploy" / "compose.py"), "run", *arguments])
+
+    def _follow(self, command: Sequence[str]) -> int:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        # In a session of its own: a Ctrl-C then reaches it once, from here, however this program was interrupted.
+        # Its input ends when this program does, also when that was killed: it then ends the run in order.
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, start_new_session=True, creationflags=OWN_GROUP
+        ) as self._process:
+            self._pass_on()
+            return self._process.wait()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stopped = True
@@ -166,14 +184,7 @@ class Runner:
             command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless"]
             command += [f"--plan={plan}", f"--run-file={run_file}"]
             command += ["--exit-with-parent", *self._passed_on]
-            environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-            # In a session of its own: a Ctrl-C then reaches it once, from here, however this program was interrupted.
-            # Its input ends when this program does, also when that was killed: it then ends the run in order.
-            with subprocess.Popen(
-                command, env=environment, stdin=subprocess.PIPE, start_new_session=True, creationflags=OWN_GROUP
-            ) as self._process:
-                self._pass_on()
-                code = self._process.wait()
+            code = self._follow(command)
             folder = Path(run_file.read_text(encoding="utf-8")) if run_file.exists() else None
         if folder is None and code != Exit.USAGE:
             print(f"{plan}: the load generator ended with code {code} before it could make a report", file=sys.stderr)

@@ -22,6 +22,7 @@ from .prose import STOP_WORDS
 SIGNATURE_BYTES = 1024
 SMALLEST_BLOCK, LARGEST_BLOCK = 2**16, 2**20
 _SUMMARY_SENTENCES = 12
+_LOOKED_AT = 16
 _WORD = re.compile(r"[\w'-]+")
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _REMEMBER = re.compile(r"\s*remember\b", re.IGNORECASE)
@@ -118,7 +119,7 @@ class Context:
     def add(self, role: Role, text: str) -> None:
         """Keep a message; a user's that begins with "remember" is a fact."""
         role = self.kind_of(text) if role is Role.USER else role
-        words = _WORD.findall(text.lower())
+        words = _words(text)
         self.tokens += len(words)
         block, begin = self._store.add(signature(words).to_bytes(SIGNATURE_BYTES, "little") + text.encode())
         self._blocks.append(block)
@@ -145,11 +146,14 @@ class Context:
 
         Every signature is read. Questions are no answers: what ends with a question mark is left out.
         """
-        wanted = signature(_WORD.findall(question.lower()))
-        found = [(shared, number) for number, shared in self._shared(wanted) if shared]
+        words = _words(question)
+        found = [(shared, number) for number, shared in self._shared(signature(words)) if shared]
         found.sort(reverse=True)
-        statements = (number for _, number in found if not self.text(number).rstrip().endswith("?"))
-        return list(islice(statements, most))
+        texts = ((number, self.text(number)) for _, number in found)
+        statements = islice(((number, text) for number, text in texts if not text.rstrip().endswith("?")), _LOOKED_AT)
+        # Two words may have one bit: the few best are told apart by the words themselves.
+        ranked = sorted(statements, key=lambda one: (len(set(words) & set(_words(one[1]))), one[0]), reverse=True)
+        return [number for number, _ in ranked[:most]]
 
     def _shared(self, wanted: int) -> Iterator[tuple[int, int]]:
         read, places = self._store.read, zip(self._blocks, self._begins, self._roles, strict=True)
@@ -182,6 +186,10 @@ class Context:
         self.tokens = 0
 
 
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
 def signature(words: list[str]) -> int:
     """A set of words as bits, common words left out."""
     bits = 0
@@ -206,7 +214,7 @@ def _bit(word: str) -> int:
 def summarised(texts: list[str]) -> str:
     """The sentences whose words come most often, in the order in which they were said: extraction by frequency."""
     sentences = [found.strip() for text in texts for found in _SENTENCE.findall(text) if found.strip()]
-    words = [[word for word in _WORD.findall(one.lower()) if word not in STOP_WORDS] for one in sentences]
+    words = [[word for word in _words(one) if word not in STOP_WORDS] for one in sentences]
     counts = Counter(word for found in words for word in found)
     scores: dict[str, float] = {}
     for sentence, found in zip(sentences, words, strict=True):

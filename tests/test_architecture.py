@@ -25,7 +25,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "reports": frozenset({"plans", "samples", "numpy", "pandas", "pydantic"}),
     "calibration": frozenset({"plans", "samples", "numpy"}),
-    "selftest": frozenset({"psutil", "yaml"}),
+    "selftest": frozenset({"plans", "psutil", "yaml"}),
     "deploy": frozenset(),
     "locustfile.py": frozenset({"plans", "execution", "scenarios", "shapes", "locust"}),
     "certify.py": frozenset({"plans", "reports"}),

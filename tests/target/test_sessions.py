@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -142,6 +143,18 @@ def test_a_summary_has_the_sentences_whose_words_come_most_often() -> None:
     assert len(context) == 1
     assert context.text(0).startswith("The harbour is full of ships.")
     assert context.compact(5).compacted == 0
+    context.close()
+
+
+def test_each_of_many_facts_is_found_among_all_the_others() -> None:
+    """Signatures of words may collide; what is answered is told apart by the words."""
+    context, random = Context(), Random(1)
+    facts = {f"parcel-{number}": f"{random.getrandbits(40):010x}" for number in range(400)}
+    for thing, word in facts.items():
+        context.add(Role.USER, f"Remember that the code word of {thing} is {word}.")
+        context.add(Role.USER, f"What is the code word of {thing}?")
+    found = {thing: context.text(context.relevant(f"What is the code word of {thing}?")[0]) for thing in facts}
+    assert [thing for thing, word in facts.items() if word not in found[thing]] == []
     context.close()
 
 

@@ -51,6 +51,7 @@ def analyze(folder: Path) -> Analysis:
     stress = stresses(run, measure)
     findings = diagnose(run, criteria, phases, stress)
     errors, kinds = error_groups(run.frames.samples)
+    run.release()
     total = _total(run)
     notes = [*_notes(run, total), *event_notes]
     if kinds > MOST_GROUPS:

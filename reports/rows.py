@@ -16,9 +16,11 @@ from reports.statistics import Floats
 from samples.sample import Outcome
 
 Mask = NDArray[np.bool_]
-Places = NDArray[np.int64]
+Places = NDArray[np.integer[Any]]
 Codes = NDArray[np.signedinteger[Any]]
 Stored = NDArray[Any] | pd.Categorical
+_FEW = 2**31
+"""Rows that numbers of half the size can count."""
 
 
 class Rows:
@@ -68,10 +70,9 @@ class Rows:
 
     def only(self, mask: Mask) -> "Rows":
         """Return the rows of the mask, without copying when these are all of them or stand together."""
-        chosen = np.flatnonzero(mask)
-        if len(chosen) == len(self):
+        if mask.all():
             return self
-        return self.at(chosen)
+        return self.at(np.flatnonzero(mask).astype(np.int32 if self._length < _FEW else np.int64))
 
     def between(self, first: int, last: int) -> "Rows":
         """Return the rows from number `first` to before `last`."""

@@ -86,7 +86,12 @@ class RunData:
         chosen = only(frame, mask)
         return numbers(chosen, "t_s"), numbers(chosen, "value")
 
-    @cached_property
+    def release(self) -> None:
+        """Let the rows of all windows go: they are found again when they are needed, and kept ones are memory."""
+        for window in self._windows.values():
+            window.release()
+
+    @property
     def iterations(self) -> Rows:
         """Every sample that accounts for an arrival or an iteration."""
         return only(self.frames.samples, flags(self.frames.samples, "iteration"))
@@ -211,8 +216,10 @@ class Window:
 
 def counts(rows: Rows) -> dict[str, int]:
     """Return how many rows ended in which outcome, every outcome named."""
-    found = rows["outcome"].value_counts().to_dict()
-    return {outcome.value: int(found.get(outcome.value, 0)) for outcome in Outcome}
+    names = rows.categories("outcome")
+    found = np.bincount(rows.array("outcome").astype(np.int64) + 1, minlength=len(names) + 1)[1:]
+    by_name = dict(zip(names, found.tolist(), strict=True))
+    return {outcome.value: by_name.get(outcome.value, 0) for outcome in Outcome}
 
 
 def _phases(record: RunRecord, samples: Rows) -> list[PhaseRecord]:

@@ -180,6 +180,10 @@ calibrate: $(VENV)/run.stamp ## say how much load this machine can honestly gene
 bench: $(VENV)/dev.stamp ## run the benchmarks (minutes)
 	$(BIN)/python -m benchmarks
 
+.PHONY: screenshots
+screenshots: $(VENV)/dev.stamp ## run the quickstart and take the pictures of its report for the docs
+	@$(BIN)/python -m benchmarks.pictures
+
 PEERS := build/peers
 $(PEERS)/%.stamp: benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEERS)/$*

@@ -13,6 +13,7 @@ from plans.exits import Exit
 from plans.run import RUN_FILE, RunRecord
 from reports.analysis import PAGE, REPORT_FOLDER, Analysis, Verdict
 from reports.baselines import NotKept, keep
+from reports.chat import HOSTS, ChatForm, NotAllowed, check_url, payload, send
 from reports.console import print_verdict
 from reports.publish import Unwritten, publish
 from reports.texts import one_line
@@ -26,19 +27,14 @@ class NoRun(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Analyse a run and write its report; return 0 PASS, 1 FAIL, 2 no run folder, 3 INVALID."""
-    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
-    parser.add_argument(
-        "folder", type=Path, metavar="RUN_FOLDER", help=f"folder of a run: the one that holds {RUN_FILE}"
-    )
-    parser.add_argument("--quiet", action="store_true", help="print only the verdict and the path of the page")
-    parser.add_argument("--keep", metavar="NAME", help=f"keep its figures as a baseline, {BASELINES}/NAME.json")
-    parser.add_argument("--traceback", action="store_true", help="show where a defect of Proofload happened")
-    options = parser.parse_args(arguments)
+    """Analyse a run and write its report; return 0 PASS, 1 FAIL, 2 no run folder or bad usage, 3 INVALID."""
+    options = _parser().parse_args(arguments)
     _tolerate_narrow_encodings()
     try:
         _check(options.folder)
-    except NoRun as error:
+        if options.webhook is not None:
+            check_url(options.webhook)
+    except (NoRun, NotAllowed) as error:
         print(f"error: {error}", file=sys.stderr)
         return Exit.USAGE
     doing = "analysed"
@@ -46,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         analysis = _analyse(options.folder)
         doing = "reported"
         code = report(analysis, options.folder, options.quiet)
+        _further_forms(analysis, options)
         return code if options.keep is None else _keep(analysis, options.keep)
     except Exception as error:  # an operator gets a sentence, and the run is not certified
         print(f"INVALID: {options.folder} could not be {doing}: {_words(error)}", file=sys.stderr)
@@ -54,6 +51,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             print("The run folder is unchanged; --traceback shows where it happened.", file=sys.stderr)
         return Exit.INVALID
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    parser.add_argument(
+        "folder", type=Path, metavar="RUN_FOLDER", help=f"folder of a run: the one that holds {RUN_FILE}"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print only the verdict and the path of the page")
+    parser.add_argument("--keep", metavar="NAME", help=f"keep its figures as a baseline, {BASELINES}/NAME.json")
+    parser.add_argument("--parquet", action="store_true", help="write every sample as a Parquet file, too")
+    parser.add_argument("--webhook-file", type=Path, metavar="FILE", help="write the run in a few lines for a chat")
+    parser.add_argument("--webhook", metavar="URL", help=f"send these lines; the host must be in {HOSTS}")
+    parser.add_argument(
+        "--webhook-form", type=ChatForm, choices=list(ChatForm), default=ChatForm.SLACK, help="who reads them (slack)"
+    )
+    parser.add_argument("--traceback", action="store_true", help="show where a defect of Proofload happened")
+    return parser
+
+
+def _further_forms(analysis: Analysis, options: argparse.Namespace) -> None:
+    """Write and send what was asked for beside the report. What cannot be is said, and leaves the verdict as it is."""
+    if options.parquet:
+        from reports.parquet import write_parquet  # noqa: PLC0415  # as below
+
+        try:
+            print(f"samples: {write_parquet(options.folder)}")
+        except OSError as error:
+            print(f"error: the samples could not be written: {_words(error)}", file=sys.stderr)
+    lines = payload(analysis, options.webhook_form)
+    if options.webhook_file is not None:
+        try:
+            options.webhook_file.write_bytes(lines)
+        except OSError as error:
+            print(f"error: could not write {options.webhook_file}: {_words(error)}", file=sys.stderr)
+    if options.webhook is not None and (why := send(options.webhook, lines)) is not None:
+        print(f"error: the webhook did not take the report: {why}", file=sys.stderr)
 
 
 def _keep(analysis: Analysis, name: str) -> int:

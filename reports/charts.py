@@ -166,7 +166,7 @@ def charts(analysis: Analysis) -> list[Chart]:
         ("in_flight", timeline.in_flight),
         *_families(timeline.llm),
         ("quality", timeline.quality),
-        ("websocket", timeline.websocket),
+        ("websocket", [replace(s, label=s.label.removeprefix("message latency ")) for s in timeline.websocket]),
         *_families(timeline.sql),
     ]
     groups += [(source, _of_source(timeline.resources, source)) for source in _SOURCES]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from reports.analysis import Analysis, CriterionResult, ErrorGroup, PhaseResult, Verdict
 from reports.figures import MISSING, figure, length, margin_text, measured_text, pair
+from reports.picture import mermaid
 from reports.texts import one_line
 
 _MARKS = {"pass": "✅ pass", "fail": "❌ **fail**", "no_data": "❓ **no data**", "warn": "⚠️ warn"}
@@ -55,10 +56,17 @@ def summary_md(analysis: Analysis) -> bytes:
         f"run {_code(run.id)}",
     ]
     lines += [" · ".join(facts), ""]
+    lines += _steps(analysis) + mermaid(analysis)
     lines += _findings(analysis) + _criteria(analysis) + _checks(analysis) + _phases(analysis) + _errors(analysis)
     if analysis.notes:
         lines += ["### Notes", "", *(f"- {safe(note, 1000)}" for note in analysis.notes)]
     return ("\n".join(lines).rstrip() + "\n").encode("utf-8")
+
+
+def _steps(analysis: Analysis) -> list[str]:
+    if not analysis.next_steps:
+        return []
+    return ["**What to do**", "", *(f"- {safe(step, 1000)}" for step in analysis.next_steps), ""]
 
 
 def _findings(analysis: Analysis) -> list[str]:

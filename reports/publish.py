@@ -11,6 +11,7 @@ from reports.baselines import baselines
 from reports.exports import metrics_csv, verdict_json, vllm_bench_json
 from reports.junit import junit_xml
 from reports.markdown import summary_md
+from reports.picture import timeline_svg
 from reports.render import render
 from reports.websocket_result import websocket_json
 
@@ -25,6 +26,7 @@ FORMS: dict[str, Callable[[Analysis], bytes]] = {
     "junit.xml": junit_xml,
     "summary.md": summary_md,
     "metrics.csv": metrics_csv,
+    "timeline.svg": timeline_svg,
     PAGE: _page,
 }
 

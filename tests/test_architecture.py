@@ -55,6 +55,7 @@ EXCEPTIONS: dict[str, frozenset[str]] = {
     "monitoring/gpu.py": frozenset({"pynvml"}),
     "monitoring/postgres.py": frozenset({"psycopg"}),
     "reports/frames.py": frozenset({"pyarrow"}),
+    "reports/parquet.py": frozenset({"pyarrow"}),
     "reports/statistics.py": frozenset({"scipy"}),
     "reports/render.py": frozenset({"jinja2", "markupsafe", "yaml"}),
     "reports/console.py": frozenset({"rich"}),

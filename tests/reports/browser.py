@@ -104,8 +104,12 @@ class Browser:
 
     def screen(self, width: int, height: int, theme: str = "light", mobile: bool = False) -> None:
         """Set the size of the window and the colour scheme of the system."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+        self.size(width, height, mobile)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+
+    def size(self, width: int, height: int, mobile: bool = False) -> None:
+        """Set the size of the window alone."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
     def open(self, path: Path) -> None:
         """Load a file and wait until it is complete; forgets what was requested and said before."""

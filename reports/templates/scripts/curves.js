@@ -67,6 +67,7 @@ const curves = (() => {
   function scatter(box) {
     const host = box.querySelector(".plot"), unit = box.dataset.unit;
     const [load, other] = ["chart-load-rps", box.dataset.of].map((id) => run.specs.find((s) => s.id === id));
+    if (!load || !other) return null;
     const offered = run.curves(load), found = run.curves(other);
     const [rates, values] = [[load, offered, "offered"], [other, found, box.dataset.key]].map(([spec, of, key]) => of.values[spec.series.findIndex((s) => s.key === key)] ?? []);
     const phaseOf = (t) => run.head.phases.findIndex((p) => t >= p.start && t < p.end);

@@ -28,6 +28,7 @@ from plans.phases import LEVEL_KEYS, SHAPE_NAMES
 from plans.schema import Plan
 from reports.__main__ import main as report_main
 from reports.analysis import Verdict
+from reports.document import schema
 from samples.sample import Outcome
 from target.faults import PARAMETERS
 
@@ -211,6 +212,11 @@ def test_other_yaml_on_the_pages_is_yaml() -> None:
 def test_the_glossary_is_up_to_date() -> None:
     page = BY_NAME["metrics.md"]
     assert generate.with_glossary(page) == page, "run: python -m docs.generate"
+
+
+def test_the_published_schema_of_the_verdict_is_up_to_date() -> None:
+    published = json.loads((ROOT / "docs" / "verdict.schema.json").read_text(encoding="utf-8"))
+    assert json.loads(schema()) == published, "run: python -m reports.document > docs/verdict.schema.json"
 
 
 def test_every_metric_and_outcome_is_documented() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from plans.schema import Criterion
 from reports.analysis import CriterionResult, Measured, State
-from reports.figures import limit_text, pair
+from reports.figures import length, limit_text, pair
 from reports.limits import broken, holds, margin, upper
 from reports.metrics import measure
 from reports.regression import judge_change
@@ -41,6 +41,14 @@ def result_of(criterion: Criterion, measured: Measured, where: str) -> Criterion
     close = interval is not None and interval[0] <= float(criterion.limit) <= interval[1]
     result = CriterionResult(criterion, measured, state, margin(criterion, value), close, "")
     return replace(result, reason=_reason(result, where))
+
+
+def told_of_the_part(result: CriterionResult, run: RunData) -> CriterionResult:
+    """Return the result with a word on how much of its phase it was judged on, when that was not all of it."""
+    ran, planned = run.lengths(result.criterion.phase)
+    if not 0 < ran < planned * (1 - 1e-6):
+        return result
+    return replace(result, reason=f"{result.reason}; judged on {length(ran)} of {length(planned)}")
 
 
 def _silent(criterion: Criterion, measured: Measured, where: str) -> str:

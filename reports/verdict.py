@@ -3,6 +3,7 @@
 from plans.run import ENDED_EARLY, Ending
 from plans.schema import Severity
 from reports.analysis import CriterionResult, HealthCheck, State, Verdict
+from reports.figures import length
 from reports.rows import equals, only
 from reports.windows import RunData, counts
 from samples.sample import RESPONSES, Outcome
@@ -24,14 +25,15 @@ def decide(run: RunData, criteria: list[CriterionResult], health: list[HealthChe
     dead = nothing_answered(run)
     why_broken = [*([dead] if dead else []), *(result.reason for result in broken)]
     ended = _ending(run)
+    part = _on_what_ran(run, criteria) if ended and criteria else []
     if run.record.ending is Ending.INTERRUPTED and not sick:
-        return _interrupted(run, broken, why_broken, ended)
+        return _interrupted(run, broken, why_broken, ended + part)
     if run.record.ending is Ending.ABORTED and not sick:
-        return _aborted(broken, why_broken, ended)
+        return _aborted(broken, why_broken, ended + part)
     if not criteria:
         ended = [*ended, "nothing to judge: the plan has no criteria"]
     if ended or sick:
-        return Verdict.INVALID, ended + sick + why_broken
+        return Verdict.INVALID, ended + sick + part + why_broken
     return _judged(run, criteria, why_broken)
 
 
@@ -82,6 +84,15 @@ def _interrupted(
     return Verdict.INVALID, ended + why_broken
 
 
+def _on_what_ran(run: RunData, criteria: list[CriterionResult]) -> list[str]:
+    """Return what the part of the run that took place shows; nothing when all of it did."""
+    ran, planned = run.lengths()
+    if not 0 < ran < planned * (1 - 1e-6):
+        return []
+    held = sum(result.state is State.PASS for result in criteria)
+    return [f"on the {length(ran)} of {length(planned)} that were run, {held} of {len(criteria)} criteria hold"]
+
+
 def _aborted(broken: list[CriterionResult], why_broken: list[str], ended: list[str]) -> tuple[Verdict, list[str]]:
     """Return FAIL when the limit that ended the run is broken over all that was measured, the drain included."""
     if any(result.criterion.abort_on_fail is not None for result in broken):
@@ -90,8 +101,8 @@ def _aborted(broken: list[CriterionResult], why_broken: list[str], ended: list[s
 
 
 def _ran_fully(run: RunData, name: str) -> bool:
-    phase, planned = run.phase(name), run.planned(name)
-    return bool(phase and planned and phase.end_s - phase.start_s >= planned.duration * (1 - 1e-6))
+    ran, planned = run.lengths(name)
+    return ran >= planned * (1 - 1e-6)
 
 
 def nothing_answered(run: RunData) -> str | None:

@@ -60,6 +60,12 @@ class RunData:
         """Return what the plan says of a phase."""
         return next((phase for phase in self.plan.phases if phase.name == name), None)
 
+    def lengths(self, name: str | None = None) -> tuple[float, float]:
+        """Return for how many seconds a phase (the whole run) ran, and for how many it was planned."""
+        planned = [phase for phase in self.plan.phases if name in (None, phase.name)]
+        ran = [phase for phase in self.phases if phase.reached and name in (None, phase.name)]
+        return sum(phase.end_s - phase.start_s for phase in ran), sum(phase.duration for phase in planned)
+
     def rows(self, scope: Scope) -> Rows:
         """Return the samples of a scope, in the order of their due times."""
         rows = self.frames.samples

@@ -38,6 +38,9 @@ def test_an_interrupted_run_is_readable_and_says_so(tmp_path: Path, number: sign
     assert run.code == 3, out
     assert run.folder == folder
     assert "interrupted" in " ".join(run.verdict["reasons"] + run.verdict["notes"]).lower()
+    (criterion,) = run.verdict["criteria"]
+    assert criterion["state"] == "pass"
+    assert criterion["reason"].endswith("of 1m 0s")
     accounting = run.verdict["phases"][0]["accounting"]
     assert accounting["lost"] == 0
     assert accounting["scheduled"] == len(run.iterations) > 20
@@ -130,6 +133,9 @@ def test_a_killed_run_leaves_a_readable_folder_and_an_honest_report(tmp_path: Pa
     assert report.code == 3
     assert len(report.iterations) > 20
     assert "INVALID" in report.out
+    (criterion,) = report.verdict["criteria"]
+    assert criterion["state"] == "pass"
+    assert "; judged on " in criterion["reason"]
 
 
 def test_the_run_ends_in_order_when_the_program_that_started_it_is_killed(tmp_path: Path) -> None:

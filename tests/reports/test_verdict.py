@@ -11,7 +11,7 @@ from plans.schema import Criterion
 from reports.analysis import Measured, State, Verdict
 from reports.criteria import result_of
 from samples.sample import Outcome
-from tests.reports.builder import HOST, RunBuilder, failed, request, steady
+from tests.reports.builder import HOST, RunBuilder, failed, request, steady, target
 
 TWO = [{"name": "first", "rate": 10, "duration": 30}, {"name": "second", "rate": 10, "duration": 30}]
 
@@ -268,7 +268,38 @@ def test_an_interrupted_run_is_invalid_and_says_so(tmp_path: Path) -> None:
     analysis = interrupted([limit(phase="second", below=50)]).analyze(tmp_path)
 
     assert analysis.verdict is Verdict.INVALID
-    assert analysis.reasons[0] == "interrupted at 40.0 s: the plan was not run to its end"
+    assert analysis.reasons[:2] == [
+        "interrupted at 40.0 s: the plan was not run to its end",
+        "on the 40.0 s of 1m 0s that were run, 0 of 1 criteria hold",
+    ]
+    assert analysis.criteria[0].reason.endswith("; judged on 10.0 s of 30.0 s")
+
+
+@pytest.mark.parametrize("ending", [Ending.INTERRUPTED, Ending.RUNNING])
+@pytest.mark.parametrize("leaks", [False, True])
+def test_a_soak_that_ended_after_three_of_four_hours_says_what_three_hours_show(
+    leaks: bool, ending: Ending, tmp_path: Path
+) -> None:
+    ran = 3 * 3600
+    criteria = [
+        {"phase": "soak", "metric": "memory_leak", "is": False},
+        {"phase": "soak", "metric": "latency_drift", "below": 0.2},
+    ]
+    phases = [{"name": "soak", "rate": 0.2, "duration": "4h"}]
+    builder = RunBuilder(phases=phases, criteria=criteria, monitors={"interval": "10s"})
+    builder.samples(steady(0.2, 0, ran, 5.0, phase="soak")).phase("soak", end_s=float(ran))
+    memory = (3e8 + (2e5 * n if leaks else 0) for n in range(ran // 10))
+    builder.readings(target("rss_bytes", memory, step_s=10)).record(ending=ending, ended_s=float(ran))
+    if ending is Ending.RUNNING:
+        builder.record(phases=[], ended_s=None)
+    analysis = builder.analyze(tmp_path)
+    leak, drift = analysis.criteria
+
+    assert analysis.verdict is Verdict.INVALID
+    assert (leak.state, drift.state) == (State.FAIL if leaks else State.PASS, State.PASS)
+    assert leak.reason.endswith("; judged on 3h 0m of 4h 0m")
+    held = f"on the 3h 0m of 4h 0m that were run, {1 if leaks else 2} of 2 criteria hold"
+    assert held in analysis.reasons
 
 
 def test_an_interrupted_run_fails_when_a_limit_was_broken_in_a_phase_that_was_complete(tmp_path: Path) -> None:

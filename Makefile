@@ -49,7 +49,7 @@ export DATABASE_URL := $(DB)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: docker-run docker-up docker-down docker-test help setup llama run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare certificate selftest stresstest
+.PHONY: docker-run docker-up docker-down docker-test help setup llama run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare certificate selftest stresstest leaktest
 .PHONY: quick scalability benchmark victor catalytic nightly rehearse
 
 help: ## list the targets
@@ -164,6 +164,9 @@ selftest: $(VENV)/run.stamp ## show known faults and none: does Proofload find t
 
 stresstest: $(VENV)/run.stamp ## known overloads: are breaking point, degradation and recovery named rightly? (10 minutes; SEEDS=, ONLY=)
 	@$(BIN)/python -m selftest.stress $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ONLY),--only "$(ONLY)")
+
+leaktest: $(VENV)/run.stamp ## leaks of 0, 1, 5 and 50 MB/min beneath a sawtooth: is their rate found? (4 minutes; SEEDS=)
+	@$(BIN)/python -m selftest.leaks $(if $(SEEDS),--seeds $(SEEDS))
 
 fuzz: $(VENV)/dev.stamp ## harmed bytes for the clients' parsers, for SECONDS=300
 	$(BIN)/python -m tests.clients.fuzz --seconds $(SECONDS)

@@ -102,6 +102,10 @@ def _cpu(window: Window) -> _Look:
         others = "" if generator is None else f", the load generator {generator.mean():.2f}"
         apart = "most of the CPU went to others on its machine: let it have one of its own, and repeat the run"
         return _Look("CPU, which others used", True, f"{text}{others}", apart)
+    allowed = _read(window, "target", "cores_available")
+    if cores is not None and allowed is not None and cores.mean() >= _FULL * allowed.mean():
+        text = f"CPU: it used {cores.mean():.2f} of the {allowed.mean():.2g} cores that it may use"
+        return _Look("CPU", True, text, more)
     single = processes is not None and processes.max() == 1
     if cores is not None and single and _ONE_CORE[0] <= cores.mean() and cores.max() <= _ONE_CORE[1]:
         text = f"CPU: its one process used one core to the full ({cores.mean():.2f} cores on average)"
@@ -118,6 +122,12 @@ def _memory(window: Window) -> _Look:
         text = f"memory: the KV-cache was {_percent(cache.max())} full at its highest"
         advice = "give the engine more GPU memory, shorten contexts, or quantise the cache"
         return _Look("memory (KV-cache)", True, text, advice)
+    own, limit = _read(window, "target", "rss_bytes"), _read(window, "target", "memory_limit_bytes")
+    if own is not None and limit is not None and own.max() >= _FULL * limit.mean():
+        text = f"memory: it held {figure(float(own.max()), 'bytes')} of the {figure(float(limit.mean()), 'bytes')} "
+        text += "that its control group may have"
+        advice = "raise the limit of its container or service, or find what holds the memory: beyond it, it is killed"
+        return _Look("memory (its limit)", True, text, advice)
     if share is None:
         return _unknown("memory", "the memory of the machine that the target is on")
     text = f"memory: {_percent(share.max())} of the machine's was in use at its highest"
@@ -159,6 +169,12 @@ def _pool(window: Window) -> _Look:
 
 def _locks(window: Window) -> _Look:
     waiting = _read(window, "database", "lock_waiting_connections")
+    within = _read(window, "server", "lock_waiting")
+    if within is not None and within.mean() >= 1:
+        text = f"locks: {within.mean():.1f} requests waited for a lock of the server on average"
+        return _Look("a lock of its own", True, text, "hold the lock for less, split it, or do without it")
+    if waiting is None and within is not None:
+        return _Look("locks", False, f"locks: {within.mean():.1f} requests waited for a lock of the server on average")
     if waiting is None:
         return _unknown("locks", "what the database's connections wait for")
     text = f"locks: {waiting.mean():.1f} connections of the database waited for a lock on average"
@@ -167,6 +183,11 @@ def _locks(window: Window) -> _Look:
 
 def _queue(window: Window) -> _Look:
     waiting, running = _read(window, "server", "requests_waiting"), _read(window, "server", "requests_running")
+    before = _read(window, "server", "queue_waiting")
+    if before is not None and before.mean() >= 1:
+        text = f"queue: {before.mean():.1f} requests waited before the server on average"
+        advice = "let it serve more at once (workers, threads), make a request cheaper, or add servers"
+        return _Look("its queue", True, text, advice)
     if waiting is None:
         return _unknown("queue", "the server's queue of requests")
     text = f"queue: {waiting.mean():.1f} requests waited in the server on average"

@@ -15,7 +15,7 @@ RATES = (0.0, 1.0, 5.0, 50.0)
 """Megabytes (2**20 bytes) per minute."""
 _MINUTES = 3
 _MB = 2**20
-_LEAST, _SHARE = 0.3, 0.1
+_LEAST, _SHARE = 0.4, 0.1
 """How far the rate that is found may be off: so many MB/min, or this share of it."""
 _SURE_SHARE, _SURELY_NOT = 0.25, 0.06
 """By 10 % of its memory and more a process leaks; near that nothing is asked, as the process is as large as it is."""

@@ -68,7 +68,7 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
     "empty": {"rate": _RATE},
     "ws_loss": {"rate": _RATE},
     "ws_drop": {"rate": _RATE},
-    "memory_leak": {"mb_per_s": Parameter(low=0.001, high=10_000)},
+    "memory_leak": {"mb_per_s": Parameter(low=0.001, high=10_000), "at_most_mb": Parameter(default=1e6, low=0.1)},
     "memory_sawtooth": {"mb": Parameter(low=0.1, high=100_000), "seconds": Parameter(low=0.2, high=86_400)},
     "handle_leak": {"per_s": Parameter(low=0.001, high=1000), "of": Parameter(choices=LEAKS)},
     "session_leak": {"rate": _RATE},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import mmap
 import os
 import socket
@@ -31,8 +32,8 @@ class Hog(Protocol):
 class MemoryHog:
     """Takes touched memory at a steady rate until stopped, then gives all of it back.
 
-    `mb_per_s` takes megabytes (2**20 bytes) without end; `mb` in `seconds` takes so many, frees them all, and begins
-    again, as a collector of garbage does.
+    `mb_per_s` takes megabytes (2**20 bytes) without end, or up to `at_most_mb`; `mb` in `seconds` takes so many, frees
+    them all, and begins again, as a collector of garbage does.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class MemoryHog:
             seconds = float(parameters["seconds"])
             growing = self._grow(float(parameters["mb"]) / seconds * 2**20, seconds)
         else:
-            growing = self._grow(float(parameters["mb_per_s"]) * 2**20, None)
+            growing = self._grow(float(parameters["mb_per_s"]) * 2**20, None, float(parameters["at_most_mb"]) * 2**20)
         self._task = asyncio.create_task(growing, name="memory")
 
     def stop(self) -> None:
@@ -62,14 +63,16 @@ class MemoryHog:
             block.close()
         self._blocks.clear()
 
-    async def _grow(self, bytes_per_s: float, free_after_s: float | None) -> None:
+    async def _grow(self, bytes_per_s: float, free_after_s: float | None, most: float = math.inf) -> None:
         begin, taken = time.monotonic(), 0
         while True:
             await asyncio.sleep(TICK_S)
             if free_after_s is not None and time.monotonic() - begin >= free_after_s:
                 self._free()
                 begin, taken = begin + free_after_s, 0
-            wanted = int((time.monotonic() - begin) * bytes_per_s) - taken
+            wanted = int(min((time.monotonic() - begin) * bytes_per_s, most)) - taken
+            # Whole pages, as the system gives no less: what is left over is taken with the next ones.
+            wanted -= wanted % mmap.PAGESIZE
             if wanted >= mmap.PAGESIZE:
                 block = mmap.mmap(-1, wanted)
                 # Memory counts as resident only once it is written to.

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.execution.harness import Finished, certify, plan_file, wait_for_load
-from tests.services import postgresql
+from tests.services import postgresql, until
+from tests.target.process import Target
 
 SLOW = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000) SELECT COUNT(*) FROM c"
 
@@ -104,6 +106,84 @@ def test_too_few_connections_on_this_side_are_named_and_bound_the_run(tmp_path: 
         in (found["pool_wait"]["evidence"][0])
     )
     assert "the pool on this side" in found["bottleneck"]["what"]
+
+
+READS: dict[str, Any] = {"ReadOnlyUser": {}}
+BROKEN = [{"metric": "latency_p50_ms", "below": 0.001, "phase": "only"}]
+
+
+@pytest.mark.parametrize(
+    ("fault", "bound", "evidence"),
+    [
+        ({"kind": "lock", "params": {"ms": 60}}, "a lock of its own", "requests waited for a lock of the server"),
+        ({"kind": "capacity", "params": {"rps": 15}}, "its queue", "requests waited before the server on average"),
+    ],
+)
+def test_what_the_platform_is_made_to_wait_for_is_what_bound_it(
+    fault: dict[str, Any], bound: str, evidence: str, tmp_path: Path
+) -> None:
+    phases = [{"name": "only", "users": 12, "duration": 5}]
+    run = certify(plan_file(tmp_path, mix=READS, phases=phases, criteria=BROKEN, faults=[fault]))
+
+    assert run.code == 1, run.out + run.err
+    found = findings(run)["bottleneck"]
+    assert "in only the target was bound by" in found["what"]
+    assert bound in found["what"]
+    assert any(evidence in text for text in found["evidence"])
+
+
+def test_a_row_that_every_query_changes_is_a_lock_in_the_database(tmp_path: Path) -> None:
+    query = "WITH changed AS (UPDATE items SET n = n + 1 WHERE id = 1 RETURNING n) SELECT n, pg_sleep(0.1) FROM changed"
+    with postgresql() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE items (id int PRIMARY KEY, n int)")
+            connection.execute("INSERT INTO items VALUES (1, 0)")
+        mix = own_queries(tmp_path, url, query, connections=8)
+        phases = [{"name": "only", "users": 8, "duration": 5}]
+        run = certify(plan_file(tmp_path, mix=mix, phases=phases, criteria=BROKEN))
+
+    assert run.code == 1, run.out + run.err
+    found = findings(run)["bottleneck"]
+    assert "locks in the database" in found["what"]
+    assert any("connections of the database waited for a lock on average" in text for text in found["evidence"])
+
+
+@contextmanager
+def limited_memory(pid: int, megabytes: int) -> Iterator[None]:
+    """Put a process into a control group that may have so much memory; where that is not allowed, skip."""
+    groups = Path("/sys/fs/cgroup")
+    root = groups / "memory" if (groups / "memory").is_dir() else groups
+    group = root / f"proofload-test-{pid}"
+    limit = "memory.limit_in_bytes" if root != groups else "memory.max"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(megabytes * 2**20))
+        (group / "cgroup.procs").write_text(str(pid))
+    except OSError as error:
+        with suppress(OSError):
+            group.rmdir()
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        yield
+    finally:
+        until(lambda: not (group / "cgroup.procs").read_text().strip())
+        group.rmdir()
+
+
+def test_a_server_near_the_memory_that_its_control_group_may_have_is_bound_by_it(tmp_path: Path) -> None:
+    server = Target()
+    with ExitStack() as cleaning:
+        cleaning.enter_context(limited_memory(server.process.pid, 400))
+        cleaning.callback(server.stop)
+        rest = 400 - server.tree().memory_info().rss / 2**20
+        server.fault("memory_leak", mb_per_s=200, at_most_mb=rest - 25)
+        until(lambda: server.tree().memory_info().rss > 365 * 2**20)
+        target = {"host": server.url, "process": {"pid": server.process.pid}}
+        phases = [{"name": "only", "users": 2, "duration": 5}]
+        run = certify(plan_file(tmp_path, mix=READS, phases=phases, criteria=BROKEN, target=target))
+
+    assert run.code == 1, run.out + run.err
+    assert "memory (its limit)" in findings(run)["bottleneck"]["what"]
 
 
 def test_burnt_cores_are_the_bottleneck_that_is_named(tmp_path: Path) -> None:

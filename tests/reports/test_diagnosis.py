@@ -131,6 +131,18 @@ def test_memory_that_grows_without_end_is_named_with_how_much(tmp_path: Path) ->
             "pool: 95 of the database's 96 connections were open on average",
         ),
         ({("database", "lock_waiting_connections"): 6.0}, "locks in the database", "locks: 6.0 connections"),
+        ({("server", "lock_waiting"): 9.0}, "a lock of its own", "locks: 9.0 requests waited for a lock of the server"),
+        ({("server", "queue_waiting"): 12.0}, "its queue", "queue: 12.0 requests waited before the server on average"),
+        (
+            {("target", "rss_bytes"): 95e6, ("target", "memory_limit_bytes"): 100e6},
+            "memory (its limit)",
+            "memory: it held 95.0 MB of the 100 MB that its control group may have",
+        ),
+        (
+            {("target", "cpu_cores"): 0.48, ("target", "cores_available"): 0.5},
+            "CPU",
+            "CPU: it used 0.48 of the 0.5 cores that it may use",
+        ),
         ({("server", "requests_waiting"): 30.0}, "its queue", "queue: 30.0 requests waited in the server"),
     ],
 )

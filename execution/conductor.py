@@ -18,6 +18,7 @@ from locust.runners import MasterRunner
 from execution import children, classes, login, options, web
 from execution.distributed.workers import Workers
 from execution.exposition import Exposition, Watched, serve
+from execution.look import Look, Stage
 from execution.run import Run
 from plans.exits import Exit
 from plans.phases import Phase
@@ -47,7 +48,7 @@ class Conductor:
         self._workers = Workers(environment) if isinstance(environment.runner, MasterRunner) else None
         self._exit_code: int | None = None
         """The last verdict's; INVALID while a run is under way, None before the first."""
-        self._last_report: Path | None = None
+        self._look = Look()
         self._exposition = Exposition()
         self._stop_asked = False
         self._main = gevent.getcurrent()
@@ -100,6 +101,7 @@ class Conductor:
         except OSError as error:
             problem = f"must be a folder that runs can be made in, got {chosen.runs} ({error.strerror or error})"
             exit_usage([Problem("command line", "--runs", problem)])
+        self._look.run = run
         self._exposition.watched = Watched(run.folder.name, run.session, run.totals, run.load)
         print(f"run {run.folder.name}: {chosen.plan.title} against {run.session.host}", flush=True)
         return run
@@ -107,6 +109,16 @@ class Conductor:
     @property
     def _preparing(self) -> bool:
         return not (self._begun.is_set() or self._idle.is_set())
+
+    @property
+    def _stage(self) -> Stage:
+        if self._preparing:
+            return Stage.PREPARING
+        if self._run is not None:
+            return Stage.DRAINING if self._run.progress.place().draining else Stage.RUNNING
+        if not self._idle.is_set():
+            return Stage.REPORTING
+        return Stage.IDLE if self._look.run is None else Stage.ENDED
 
     def tick(self) -> Tick | None:
         """Return how many users there must be now, or None when there is no run."""
@@ -131,7 +143,7 @@ class Conductor:
         if getattr(self._environment.parsed_options, "exit_with_parent", False):
             gevent.spawn(self._end_with_input)
         if self._environment.web_ui is not None:
-            web.extend(self._environment.web_ui, self._environment, lambda: self._last_report, self._hindrance)
+            web.extend(self._environment.web_ui, self._environment, self._look, lambda: self._stage, self._hindrance)
             web.add_metrics(self._environment.web_ui, self._exposition)
 
     def _hindrance(self) -> str | None:
@@ -198,8 +210,7 @@ class Conductor:
             return
         try:
             self._wait_for_farewells()
-            folder = run.close()
-            self._last_report = folder / "report" / "report.html"
+            folder = self._look.last = run.close()
             self._exit_code = self._exposition.verdict = children.report(folder)
             run_file = getattr(self._environment.parsed_options, "run_file", "")
             if run_file:

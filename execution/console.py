@@ -1,33 +1,27 @@
 """Progress on the terminal: one line, renewed each second; on anything but a terminal a line every five."""
 
 import sys
-from collections import deque
 from typing import TextIO
 
 import gevent
 
+from execution.assessing import Assessing
 from execution.load import Traffic
+from execution.progress import Progress
 from plans.durations import format_duration
 from samples.live import WINDOW_S, LiveTallies
-from scenarios.session import Session
-from shapes.arrivals import PhaseSpan
 
 _TERMINAL_S, _PLAIN_S = 1.0, 5.0
 
 
 class Console:
-    """Shows phase, time left, offered and achieved rate, in-flight, p95 and failures."""
+    """Shows phase, time left, offered and achieved rate, lag, in-flight, p95, failures, and limits that are broken."""
 
     def __init__(
-        self,
-        session: Session,
-        spans: tuple[PhaseSpan, ...],
-        tallies: LiveTallies,
-        traffic: Traffic,
-        out: TextIO = sys.stdout,
+        self, progress: Progress, tallies: LiveTallies, traffic: Traffic, assessing: Assessing, out: TextIO = sys.stdout
     ) -> None:
-        self._session, self._spans, self._tallies, self._traffic, self._out = session, spans, tallies, traffic, out
-        self._offered: deque[tuple[float, int]] = deque([(0.0, 0)])
+        self._progress, self._tallies, self._traffic, self._out = progress, tallies, traffic, out
+        self._assessing = assessing
         self._terminal = out.isatty()
         self._line_is_open = False
 
@@ -35,7 +29,7 @@ class Console:
         """Show progress until nobody can read it any more; to be run in a greenlet."""
         while True:
             gevent.sleep(_TERMINAL_S if self._terminal else _PLAIN_S)
-            line = self.line(self._session.clock())
+            line = self.line()
             # By a thread: a terminal that was paused, or a full pipe, must not stop the event loop.
             if not gevent.get_hub().threadpool.apply(self._show, (line,)):
                 return
@@ -58,25 +52,35 @@ class Console:
             return False
         return True
 
-    def line(self, now: float) -> str:
-        """Return the line at `now` seconds from the origin."""
-        live = self._tallies.snapshot()
-        p95 = "–" if live.p95_ms is None else f"{live.p95_ms:.0f} ms"
-        return (
-            f"{self._where(now)}  offered {self._offered_rps(now):.1f}/s  achieved {live.achieved_rps:.1f}/s  "
-            f"in flight {self._traffic.in_flight}  p95 {p95}  failures {live.failures}"
-        )
+    def line(self) -> str:
+        """Return the line of this moment."""
+        live = self._tallies.window(WINDOW_S)
+        parts = [
+            self._where(),
+            f"offered {self._progress.offered_rps():.1f}/s",
+            f"achieved {live.rps:.1f}/s",
+            f"lag {_milliseconds(live.lag_p99_ms)}",
+            f"in flight {self._traffic.in_flight}",
+            f"p95 {_milliseconds(live.p95_ms)}",
+            f"failures {self._tallies.failures}",
+        ]
+        return "  ".join(parts + self._broken())
 
-    def _where(self, now: float) -> str:
-        end = self._spans[-1].end
-        span = next((span for span in self._spans if now < span.end), None)
-        if span is None or self._session.stopping.is_set():
+    def _broken(self) -> list[str]:
+        """Return the limits that are broken so far, as far as they have been looked at."""
+        judged = self._assessing.latest
+        broken = [one for one in judged.criteria if one.state == "fail"] if judged else []
+        if not broken:
+            return []
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        return [f"broken: {broken[0].metric} {broken[0].measured} ({broken[0].limit}){more}"]
+
+    def _where(self) -> str:
+        place = self._progress.place()
+        if place.draining:
             return f"{'drain':<12} {'':>8}     "
-        return f"{span.name:<12} {format_duration(round(end - now)):>8} left"
+        return f"{place.phase or '':<12} {format_duration(round(place.left_s)):>8} left"
 
-    def _offered_rps(self, now: float) -> float:
-        self._offered.append((now, self._traffic.offered))
-        while len(self._offered) > 2 and self._offered[1][0] <= now - WINDOW_S:
-            self._offered.popleft()
-        (since, before), (_, offered) = self._offered[0], self._offered[-1]
-        return (offered - before) / max(now - since, 1e-3)
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f} ms"

@@ -92,16 +92,12 @@ def _run(watched: Watched) -> Iterable[Metric]:
     counters = {
         "proofload_arrivals_offered": ("Arrivals and iterations that have come due.", traffic.offered),
         "proofload_arrivals_answered": ("Arrivals and iterations that got a response.", watched.totals.answered),
-        "proofload_arrivals_dropped": ("Arrivals for which no user was free.", _dropped(watched.totals)),
+        "proofload_arrivals_dropped": ("Arrivals for which no user was free.", watched.totals.dropped),
     }
     for name, (text, value) in gauges.items():
         yield GaugeMetricFamily(name, text, value)
     for name, (text, value) in counters.items():
         yield CounterMetricFamily(name, text, value)
-
-
-def _dropped(totals: Totals) -> int:
-    return sum(count for (_, _, outcome), count in totals.outcomes.copy().items() if outcome == "dropped")
 
 
 def _requests(totals: Totals) -> Iterable[Metric]:

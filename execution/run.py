@@ -25,6 +25,7 @@ from execution.distributed.workers import Workers
 from execution.faults import FaultTimeline
 from execution.load import Load, OwnLoad
 from execution.options import Options
+from execution.progress import Progress
 from execution.storage import Storage, on_disk
 from plans.capacity import capacity
 from plans.hosts import EMBEDDED
@@ -85,7 +86,8 @@ class Run:
         self.record = self._record(notes)
         self._compare_with_calibration()
         self.assessing = Assessing(self.folder, plan, self.clock, self.load, self.abort)
-        self._console = Console(self.session, self.schedule.spans, self.tallies, self.load)
+        self.progress = Progress(self.session, self.schedule.spans, self.load)
+        self._console = Console(self.progress, self.tallies, self.load, self.assessing)
         self._children: list[Child] = []
         self._greenlets: list[gevent.Greenlet] = []
         self._stopped_at = math.inf

@@ -29,7 +29,8 @@ from reports.analysis import (
     Stress,
     Verdict,
 )
-from reports.figures import unit_of
+from reports.figures import pair, unit_of
+from reports.windows import Scope
 from samples.answers import Judgement, KeptAnswer
 from samples.journal import EventKind
 
@@ -55,6 +56,14 @@ class RunPart(BaseModel):
     length_s: float | None
 
 
+class ShownPart(_Part):
+    """A limit in words, as people read it."""
+
+    where: str
+    limit: str
+    measured: str
+
+
 class CriterionPart(_Part):
     """One limit of the plan, held against what was measured."""
 
@@ -72,6 +81,7 @@ class CriterionPart(_Part):
     margin: float | None = Field(description="how far inside the limit, as a share of it; negative: outside")
     close: bool = Field(description="the limit lies inside the measured interval")
     reason: str
+    shown: ShownPart
 
 
 class BaselinePart(_Part):
@@ -162,6 +172,7 @@ _AS_IT_IS = (
 
 def _criterion(result: CriterionResult) -> CriterionPart:
     criterion = result.criterion
+    measured, limit = pair(result)
     return CriterionPart.model_construct(
         id=criterion.id,
         phase=criterion.phase,
@@ -177,6 +188,9 @@ def _criterion(result: CriterionResult) -> CriterionPart:
         margin=result.margin,
         close=result.close,
         reason=result.reason,
+        shown=ShownPart.model_construct(
+            where=str(Scope(criterion.phase, criterion.scenario, criterion.name)), limit=limit, measured=measured
+        ),
     )
 
 

@@ -23,7 +23,7 @@ from plans.run import Ending, PhaseRecord, RunRecord
 from plans.schema import Criterion, Plan
 from reports.analysis import CriterionResult, Measured, State
 from reports.criteria import judge
-from reports.figures import figure, limit_text, measured_text, pair
+from reports.figures import figure, measured_text, pair
 from reports.frames import Frames, Gaps, load_frames
 from reports.health import generator_checks
 from reports.metrics import measure
@@ -38,7 +38,10 @@ _FRESH_S = 15.0
 _READINGS_S = 5.0
 """By then the readings of a phase are on disk, whoever reads them."""
 _NICE = 10
-_SHOWN = ("offered_rps", "throughput_rps", "success_rate", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
+_SHOWN = (
+    "offered_rps", "throughput_rps", "success_rate",
+    "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_max_ms",
+)  # fmt: skip
 _RESOURCES = (
     ("host", "cpu_share", "machine CPU", "ratio"),
     ("host", "memory_share", "machine memory", "ratio"),
@@ -139,7 +142,7 @@ def _unjudged(criterion: Criterion) -> CriterionResult:
 
 def _shown(index: int, result: CriterionResult, state: str, reason: str, *, final: bool) -> LiveCriterion:
     criterion, value = result.criterion, result.measured.value
-    measured, limit = pair(result) if value is not None else (_without_value(result), limit_text(criterion))
+    measured, limit = pair(result)
     return LiveCriterion(
         index=index,
         metric=criterion.metric,
@@ -152,10 +155,6 @@ def _shown(index: int, result: CriterionResult, state: str, reason: str, *, fina
         final=final,
         reason=reason,
     )
-
-
-def _without_value(result: CriterionResult) -> str:
-    return measured_text(result.measured, result.criterion.metric)
 
 
 def _planned_end(plan: Plan, phase: str | None) -> float:

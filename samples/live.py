@@ -3,7 +3,6 @@
 They are for the eye; every verdict comes from the raw samples on disk.
 """
 
-import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 from samples import columns
 from samples.sample import RESPONSES, Outcome, Protocol, Sample
 
-WINDOW_S = 5.0
+WINDOW_S, LONGEST_S = 5.0, 30.0
+"""The windows that are shown, seconds."""
+Floats = NDArray[np.float64]
 # Looked up once: a member of an enumeration, and its value, cost a call at every look.
 _OK = Outcome.OK
 _VALUES = {member: member.value for kind in (Outcome, Protocol) for member in kind}
@@ -24,15 +25,23 @@ _MOST_ERRORS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The last `WINDOW_S` seconds, by the time of completion. None where nothing completed."""
+class Window:
+    """The requests of arrivals and iterations, as the report counts them, that ended in the last seconds.
 
-    achieved_rps: float
+    Times are in milliseconds, None where there are none.
+    """
+
+    length_s: float
+    """As asked for; shorter at the begin of a run."""
+    answered: int
+    rps: float
+    """Responses per second."""
+    p50_ms: float | None
     p95_ms: float | None
-    failures: int
-    """Since the start of the run."""
-    completed: int
-    """Since the start of the run."""
+    p99_ms: float | None
+    max_ms: float | None
+    lag_p99_ms: float | None
+    """Of all that were sent: from the due time to the begin."""
 
 
 class LiveTallies:
@@ -40,10 +49,12 @@ class LiveTallies:
 
     def __init__(self) -> None:
         self.completed = 0
+        """Requests that have ended since the start of the run."""
         self.failures = 0
+        """Of every kind, since the start of the run."""
         self._until = 0.0
-        self._recent: deque[tuple[NDArray[np.float64], NDArray[np.float64]]] = deque()
-        """When the responses of each batch came, and their latencies, both in seconds."""
+        self._recent: deque[tuple[Floats, Floats, Floats]] = deque()
+        """When the requests of each batch ended; latency (NaN without an answer) and lag (NaN if not sent), seconds."""
 
     def take(self, batch: pa.RecordBatch, now: float) -> None:
         """Take what was recorded up to `now`, seconds from the origin; WebSocket traffic is not among the requests."""
@@ -51,19 +62,42 @@ class LiveTallies:
         asked = ~columns.among(batch, "protocol", {Protocol.WEBSOCKET})
         self.completed += int(asked.sum())
         self.failures += int((~columns.among(batch, "outcome", {Outcome.OK})).sum())
-        answered = asked & columns.among(batch, "outcome", RESPONSES)
-        done = columns.floats(batch, "done_s")[answered]
-        self._recent.append((done, done - columns.floats(batch, "due_s")[answered]))
-        while self._recent and not (self._recent[0][0] >= now - WINDOW_S).any():
+        counted = asked & columns.flags(batch, "iteration")
+        due, done = columns.floats(batch, "due_s")[counted], columns.floats(batch, "done_s")[counted]
+        answered = columns.among(batch, "outcome", RESPONSES)[counted]
+        lag = columns.floats(batch, "sent_s")[counted] - due
+        self._recent.append((done, np.where(answered, done - due, np.nan), lag))
+        while self._recent and not (self._recent[0][0] >= now - LONGEST_S).any():
             self._recent.popleft()
 
-    def snapshot(self) -> Snapshot:
-        """Return the tallies as of the last batch."""
-        recent = [latency[done >= self._until - WINDOW_S] for done, latency in self._recent]
-        latencies = np.sort(np.concatenate([*recent, np.empty(0)])) * 1000
-        p95 = float(latencies[math.ceil(0.95 * len(latencies)) - 1]) if len(latencies) else None
-        span = min(WINDOW_S, max(self._until, 1e-3))
-        return Snapshot(len(latencies) / span, p95, self.failures, self.completed)
+    def window(self, length_s: float) -> Window:
+        """Return the last `length_s` seconds before the last batch, up to `LONGEST_S`; percentiles are exact."""
+        since = self._until - length_s
+        recent = tuple(self._recent)  # another thread may add to it meanwhile
+        ended = [(latency[done >= since], lag[done >= since]) for done, latency, lag in recent]
+        latency, lag = (_ordered([pair[place] for pair in ended]) for place in (0, 1))
+        span = min(length_s, max(self._until, 1e-3))
+        return Window(
+            length_s=span,
+            answered=len(latency),
+            rps=len(latency) / span,
+            p50_ms=_percentile(latency, 500),
+            p95_ms=_percentile(latency, 950),
+            p99_ms=_percentile(latency, 990),
+            max_ms=_percentile(latency, 1000),
+            lag_p99_ms=_percentile(lag, 990),
+        )
+
+
+def _ordered(parts: list[Floats]) -> Floats:
+    values = np.concatenate([*parts, np.empty(0)])
+    return np.sort(values[~np.isnan(values)]) * 1000
+
+
+def _percentile(ordered: Floats, permille: int) -> float | None:
+    """Return the nearest rank, computed in integers; None of nothing."""
+    count = len(ordered)
+    return float(ordered[max(-(-count * permille // 1000), 1) - 1]) if count else None
 
 
 class SampleContext(dict[str, str]):

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from samples import columns
-from samples.sample import RESPONSES
+from samples.sample import RESPONSES, Outcome
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the buckets; one more takes what is above."""
@@ -57,6 +57,11 @@ class Totals:
         self.answered = 0
         """Arrivals and iterations that got a response."""
         self._names: set[Series] = set()
+
+    @property
+    def dropped(self) -> int:
+        """Arrivals for which no user was free."""
+        return sum(count for (_, _, outcome), count in self.outcomes.copy().items() if outcome == Outcome.DROPPED)
 
     def take(self, batch: pa.RecordBatch) -> None:
         """Add samples."""

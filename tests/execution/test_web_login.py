@@ -61,7 +61,12 @@ def _logged_in(url: str, user: str, password: str) -> requests.Session:
     return visitor
 
 
-@pytest.mark.parametrize("path", ["/", "/stats/requests", "/report", "/stats/requests/csv", "/logs", "/tasks"])
+VERDICT = [f"/verdict/{path}" for path in ("", "state", "runs", "runs/any", "verdict.js")]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/stats/requests", "/report", "/stats/requests/csv", "/logs", "/tasks", *VERDICT]
+)
 def test_a_stranger_is_sent_to_the_login(url: str, path: str) -> None:
     answer = requests.get(url + path, timeout=10, allow_redirects=False)
     assert answer.status_code == 302

@@ -2,23 +2,14 @@
 
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from plans.run import RunRecord
-from reports.analysis import Verdict
-from tests.execution.harness import ENVIRONMENT, ROOT, plan_file
+from tests.execution.harness import ROOT, plan_file
+from tests.execution.web_ui import page, post, reported, serving_web, status, wait_until
 from tests.reports.browser import BINARY, MISSING, Browser
 
 FIELDS = ("plan", "rate", "timeScale", "seed")  # as Locust's page names its inputs
@@ -43,59 +34,8 @@ def plan(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(plan: Path, runs: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--web-host", "127.0.0.1"]
-    with subprocess.Popen(
-        [*command, "--web-port", str(port), f"--plan={plan}", f"--runs={runs}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env=ENVIRONMENT,
-    ) as process:
-        found = f"http://127.0.0.1:{port}"
-        _wait_until(lambda: _status(found) == 200, 20)
+    with serving_web(plan, runs) as found:
         yield found
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
-    assert "Traceback" not in out, out
-    verdicts = [json.loads((folder / "report" / "verdict.json").read_text()) for folder in _finished(runs, 1)]
-    assert process.returncode == (Verdict(verdicts[-1]["verdict"]).exit_code if verdicts else 0), out
-
-
-def _status(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
-
-
-def _page(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as response:
-        return str(response.read().decode())
-
-
-def _wait_until(condition: Any, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
-
-
-def _post(url: str, **form: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode(), timeout=30) as response:
-        answer: dict[str, Any] = json.load(response)
-        return answer
-
-
-def _finished(runs: Path, count: int) -> list[Path]:
-    reports = sorted(runs.glob("*/report/verdict.json"))
-    return [path.parents[1] for path in reports] if len(reports) >= count else []
 
 
 @pytest.mark.skipif(BINARY is None, reason=MISSING)
@@ -120,28 +60,26 @@ def test_a_run_is_started_in_the_form_and_ends_with_a_folder_and_a_report(url: s
         browser.run(f"{_TYPE}('timeScale', '0.5')")
         browser.run(f"{_TYPE}('seed', '42')")
         browser.run("document.querySelector('form button[type=submit]').click()")
-        _wait_until(lambda: _finished(runs, 1) and _status(url + "/report") == 200, 40)
+        wait_until(lambda: reported(runs, 1) and status(url + "/report") == 200, 40)
         browser.visit(url + "/report")
         assert "PASS" in browser.run("document.querySelector('h1, header, main').innerText + document.title")
         assert browser.complaints == []
-    record = RunRecord.read(_finished(runs, 1)[0])
+    record = RunRecord.read(reported(runs, 1)[0])
     assert (record.seed, record.time_scale) == (42, 0.5)
 
 
 def test_two_runs_in_one_process_have_a_folder_each_and_the_form_decides(url: str, plan: Path, runs: Path) -> None:
-    assert _status(url + "/report") == 404
+    assert status(url + "/report") == 404
     for count, seed in ((1, "7"), (2, "8")):
         form = {"plan": str(plan), "rate": "30", "time_scale": "0.5", "seed": seed, "host": "as planned"}
-        _wait_until(
-            lambda asked=form: _post(url + "/swarm", **asked)["success"], 20
-        )  # the last report may take a while
-        again = _post(url + "/swarm", **form)
+        wait_until(lambda asked=form: post(url + "/swarm", **asked)["success"], 20)  # the last report may take a while
+        again = post(url + "/swarm", **form)
         assert (again["success"], "under way" in again["message"]) == (False, True)
-        _wait_until(lambda wanted=count: _finished(runs, wanted), 40)
+        wait_until(lambda wanted=count: reported(runs, wanted), 40)
         # The counters are those of the last run alone, and its verdict is there when it is over.
-        assert "proofload_arrivals_answered_total 45.0" in _page(url + "/metrics")
-        _wait_until(lambda: 'proofload_last_verdict{verdict="PASS"} 1.0' in _page(url + "/metrics"), 20)
-    records = [RunRecord.read(folder) for folder in _finished(runs, 2)]
+        assert "proofload_arrivals_answered_total 45.0" in page(url + "/metrics")
+        wait_until(lambda: 'proofload_last_verdict{verdict="PASS"} 1.0' in page(url + "/metrics"), 20)
+    records = [RunRecord.read(folder) for folder in reported(runs, 2)]
 
     assert [record.seed for record in records] == [7, 8]
     assert {record.time_scale for record in records} == {0.5}
@@ -153,11 +91,11 @@ def test_the_stop_button_ends_a_run_that_says_so(url: str, tmp_path: Path, runs:
     other = tmp_path / "long"
     other.mkdir()
     long = plan_file(other, phases=[{"name": "long", "rate": 20, "duration": "60s"}])
-    _post(url + "/swarm", plan=str(long), rate="0", time_scale="1", seed="1", host="")
-    _wait_until(lambda: any(file.stat().st_size for file in runs.glob("*/samples-0.arrow")), 20)
-    _post(url + "/stop")
-    _wait_until(lambda: _finished(runs, 1), 30)
-    (folder,) = _finished(runs, 1)
+    post(url + "/swarm", plan=str(long), rate="0", time_scale="1", seed="1", host="")
+    wait_until(lambda: any(file.stat().st_size for file in runs.glob("*/samples-0.arrow")), 20)
+    post(url + "/stop")
+    wait_until(lambda: reported(runs, 1), 30)
+    (folder,) = reported(runs, 1)
 
     verdict = json.loads((folder / "report" / "verdict.json").read_text())
     assert verdict["verdict"] == "INVALID"
@@ -180,7 +118,7 @@ def test_a_bad_form_is_refused_with_words_and_starts_nothing(
     url: str, plan: Path, runs: Path, form: dict[str, str], words: str
 ) -> None:
     good = {"plan": str(plan), "rate": "0", "time_scale": "1", "seed": "1", "host": ""}
-    answer = _post(url + "/swarm", **(good | form))
+    answer = post(url + "/swarm", **(good | form))
 
     assert answer["success"] is False
     assert words in answer["message"]
@@ -197,15 +135,15 @@ def test_users_of_a_locustfile_are_brought_in_by_the_form_and_go_with_their_plan
     )
     form = {"rate": "0", "time_scale": "1", "seed": "1", "host": ""}
     broken = plan_file(own, mix={"Shopper": {"file": "users.py"}})
-    refused = _post(url + "/swarm", plan=str(broken), **form)
+    refused = post(url + "/swarm", plan=str(broken), **form)
     assert (refused["success"], "Shopper must have a task" in refused["message"]) == (False, True)
 
     mix = {"Plain": {"file": str(ROOT / "tests" / "execution" / "my_users.py")}}
     brought = plan_file(own, mix=mix, phases=[{"name": "only", "rate": 20, "duration": "1s"}])
     for count, chosen in enumerate((brought, plan, brought), 1):
-        _wait_until(lambda asked=chosen: _post(url + "/swarm", plan=str(asked), **form)["success"], 20)
-        _wait_until(lambda wanted=count: _finished(runs, wanted), 40)
-    counts = [RunRecord.read(folder).phases[0].scheduled for folder in _finished(runs, 3)]
+        wait_until(lambda asked=chosen: post(url + "/swarm", plan=str(asked), **form)["success"], 20)
+        wait_until(lambda wanted=count: reported(runs, wanted), 40)
+    counts = [RunRecord.read(folder).phases[0].scheduled for folder in reported(runs, 3)]
 
     assert counts == [{"Plain": 20}, {"EvaluationRunUser": 60}, {"Plain": 20}]
-    assert [RunRecord.read(folder).processes[0].written for folder in _finished(runs, 3)] == [20, 60, 20]
+    assert [RunRecord.read(folder).processes[0].written for folder in reported(runs, 3)] == [20, 60, 20]

@@ -77,6 +77,7 @@ def test_a_criterion_in_json_has_everything_that_was_judged() -> None:
         "margin": -0.52,
         "close": False,
         "reason": "p95 of latency",
+        "shown": {"where": "in sustained", "limit": "< 600 ms", "measured": "912 ms"},
     }  # fmt: skip
 
 

@@ -22,12 +22,30 @@ def tallied(samples: list[Sample], moments: list[float]) -> list[dict[str, float
         batch = [sample for sample in waiting if sample.done_s <= moment]
         waiting = waiting[len(batch) :]
         tallies.take(encode(batch, SAMPLE_SCHEMA), moment)
-        told.append(asdict(tallies.snapshot()))
+        counted = {"completed": tallies.completed, "failures": tallies.failures}
+        told.append(asdict(tallies.window(5.0)) | counted)
     return told
 
 
 def answered(done: float, latency: float, outcome: Outcome = Outcome.OK, **more: object) -> Sample:
-    return bare(done - latency, done_s=done, outcome=outcome, **more)
+    return bare(done - latency, done_s=done, outcome=outcome, **{"iteration": True, **more})
+
+
+def windows() -> dict[str, object]:
+    """Return the windows of a lively run, and the requests that are in them."""
+    chance, tallies, samples = random.Random(5), LiveTallies(), list[Sample]()
+    for second in range(60):
+        batch = []
+        for _ in range(chance.randint(0, 60)):
+            done, outcome = second + chance.random(), chance.choice([Outcome.OK] * 8 + list(Outcome))
+            due = done - chance.expovariate(5)
+            sent = None if outcome is Outcome.DROPPED else due + chance.random() / 50
+            batch.append(bare(due, done_s=done, outcome=outcome, sent_s=sent, iteration=True))
+            batch.append(bare(due, done_s=done + 0.5, sent_s=due))  # a further request of the same iteration
+        samples += batch
+        tallies.take(encode(batch, SAMPLE_SCHEMA), second + 1.0)
+    rows = [(s.due_s, s.sent_s, s.done_s, s.outcome.value) for s in samples if s.iteration]
+    return {"rows": rows, "told": [asdict(tallies.window(length)) for length in (5.0, 30.0)]}
 
 
 def main() -> None:
@@ -38,6 +56,7 @@ def main() -> None:
         for count in (1, 2, 19, 20, 21, 100, 101)
     ]
     told["outcomes"] = tallied([answered(1.0, 0.5, outcome) for outcome in Outcome], [2.0])
+    told["windows"] = windows()
     pushed = answered(1.0, 0.5, Outcome.BAD_CONTENT, protocol=Protocol.WEBSOCKET)
     told["websocket"] = tallied([pushed, answered(1.0, 0.5, protocol=Protocol.WEBSOCKET)], [2.0])
 

@@ -138,7 +138,8 @@ def settings(options: argparse.Namespace, passed_on: Sequence[str]) -> dict[str,
     allowed = ",".join(filter(None, ["platform", options.allow_host]))
     command = [*plans, f"--host={host}", f"--allow-host={allowed}", *passed_on]
     command += [f"--metrics-port={METRICS_PORT}", "--metrics-host=0.0.0.0"]
-    command += ["--master", f"--expect-workers={options.workers}"] if options.workers else []
+    if options.workers:
+        command += ["--master", "--master-bind-host=0.0.0.0", f"--expect-workers={options.workers}"]
     # The names alone: Compose takes the values from its own environment, and no file ever holds them.
     names = [name.strip() for name in options.env.split(",") if name.strip()]
     return {"services": {"certify": {"command": command, "environment": names}, "worker": {"environment": names}}}

@@ -50,7 +50,7 @@ class Seen:
         services = ("certify", "worker", "platform", "postgres", "redis")
         self.containers = {c: service for service in services for c in running.containers(service)}
         self.inspected = {container: inspected(container) for container in self.containers}
-        self.processes = {container: docker("top", container, "-eo", "uid,args") for container in self.containers}
+        self.processes = {container: docker("top", container, "-eo", "pid,uid,args") for container in self.containers}
         urls = "http://127.0.0.1:8089/metrics", "http://platform:8000/metrics"
         get = f"import urllib.request as u; print(*(u.urlopen(x).read().decode() for x in {urls!r}))"
         self.metrics = docker("exec", self.master, "python", "-c", get)
@@ -119,7 +119,7 @@ def test_containers_are_as_small_as_they_can_be(clean: tuple[Done, Seen]) -> Non
         assert "no-new-privileges:true" in host["SecurityOpt"], service
         assert not host["Privileged"], service
         assert not any(found["NetworkSettings"]["Ports"].values()), f"{service} is published"
-        uids = {line.split()[0] for line in seen.processes[container].splitlines()[1:] if "docker-init" not in line}
+        uids = {line.split()[1] for line in seen.processes[container].splitlines()[1:] if "docker-init" not in line}
         assert "0" not in uids or service == "postgres", f"{service} runs as root"
 
 

@@ -251,7 +251,8 @@ class Fleet:
 
     def _send(self, orders: Sequence[Order]) -> None:
         for order in orders:
-            self._workers.tell(self._crew[order.name].known, Assign(self._folder.name, order.parts, order.seat))
+            lapses = self._roster.members[order.name].lapses
+            self._workers.tell(self._crew[order.name].known, Assign(self._folder.name, order.parts, order.seat, lapses))
 
     def _note(self, text: str) -> None:
         _log.warning(text)

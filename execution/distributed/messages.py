@@ -88,6 +88,8 @@ class Assign:
     run: str
     parts: tuple[Part, ...]
     seat: Seat
+    lapses: int
+    """How often the worker had stopped for want of a lease, as far as the master knew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,9 +119,13 @@ class Shift:
 
     def assign(self, order: Assign) -> None:
         """Make further arrivals, and sit elsewhere."""
+        dispatcher = self.load.dispatcher
+        dispatcher.lapsed()
+        if order.lapses != dispatcher.lapses:
+            return  # said before the lease ran out and heard after it, on a network that held it back: others took over
         for part in order.parts:
-            self.load.dispatcher.hand_over(part.of(self._schedule))
-        self.load.dispatcher.sit(order.seat)
+            dispatcher.hand_over(part.of(self._schedule))
+        dispatcher.sit(order.seat)
 
     def leased(self, lease: Lease) -> None:
         """The master has heard this worker, and lets it go on."""

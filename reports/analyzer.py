@@ -6,7 +6,7 @@ from pathlib import Path
 from plans.run import Ending, PhaseRecord, RunRecord
 from reports.advice import next_steps
 from reports.analysis import Analysis, GroupResult, Measured, PhaseResult
-from reports.criteria import judge, told_of_the_part
+from reports.criteria import judge
 from reports.diagnosis import diagnose
 from reports.errors import MOST_GROUPS, error_groups
 from reports.frames import load_frames
@@ -45,7 +45,7 @@ def analyze(folder: Path) -> Analysis:
     run = RunData(record, load_frames(folder), read_judgement(folder))
     events, event_notes = _events(folder)
     phases = [_phase(run, phase) for phase in run.phases]
-    criteria = [told_of_the_part(judge(criterion, run), run) for criterion in record.plan.criteria]
+    criteria = [judge(criterion, run) for criterion in record.plan.criteria]
     health = checks(run, phases)
     verdict, reasons = decide(run, criteria, health)
     stress = stresses(run, measure)

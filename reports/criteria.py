@@ -17,8 +17,8 @@ def judge(criterion: Criterion, run: RunData) -> CriterionResult:
     scope = Scope(criterion.phase, criterion.scenario, criterion.name)
     measured = measure(criterion.metric, run.window(scope))
     if criterion.worse_at_most is not None:
-        return judge_change(criterion, run, measured)
-    return result_of(criterion, measured, str(scope))
+        return _told_of_the_part(judge_change(criterion, run, measured), run)
+    return _told_of_the_part(result_of(criterion, measured, str(scope)), run)
 
 
 def result_of(criterion: Criterion, measured: Measured, where: str) -> CriterionResult:
@@ -43,7 +43,7 @@ def result_of(criterion: Criterion, measured: Measured, where: str) -> Criterion
     return replace(result, reason=_reason(result, where))
 
 
-def told_of_the_part(result: CriterionResult, run: RunData) -> CriterionResult:
+def _told_of_the_part(result: CriterionResult, run: RunData) -> CriterionResult:
     """Return the result with a word on how much of its phase it was judged on, when that was not all of it."""
     ran, planned = run.lengths(result.criterion.phase)
     if not 0 < ran < planned * (1 - 1e-6):

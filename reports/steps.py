@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from plans.metrics import METRICS, Kind
+from plans.metrics import KNOWN_AT_THE_END, METRICS, Kind
 from plans.phases import Phase, Shape
 from plans.run import PhaseRecord
 from plans.schema import Criterion
@@ -20,8 +20,8 @@ from samples.sample import RESPONSES, Outcome, Protocol
 
 Measure = Callable[[str, Window], Measured]
 
-LONGEST_WINDOW_S, WINDOWS_PER_STEP = 10.0, 5
-"""Windows are 10 seconds long, or a fifth of a step that is shorter than 50."""
+WINDOW_S, FEWEST_WINDOWS, MOST_WINDOWS = 10.0, 5, 60
+"""Windows are 10 seconds long; there are five at least in a shorter step, and sixty at most in a longer one."""
 KEPT_UP = 0.95
 _OF_WINDOWS = frozenset({Kind.REQUEST, Kind.LLM, Kind.SQL})
 _NOT_OF_WINDOWS = frozenset({"stability_score", "quality_stability", "tokens_per_event"})
@@ -114,20 +114,24 @@ def _planned_levels(planned: Phase, phase: PhaseRecord) -> list[Level]:
 def steps(window: Window, measure: Measure) -> list[StressStep]:
     """Return the steps of a window with what was measured in each; kept, as several metrics rest on them."""
     if "steps" not in window.cache:
-        window.cache["steps"] = [_step(window.run, level, measure) for level in levels(window)]
-    found = window.cache["steps"]
-    assert isinstance(found, list)
-    return found
+        found = levels(window)
+        rows = _requests(window.run) if len(found) > 1 else None
+        window.cache["steps"] = [] if rows is None else [_step(window.run, rows, level, measure) for level in found]
+    kept = window.cache["steps"]
+    assert isinstance(kept, list)
+    return kept
 
 
-def _step(run: RunData, level: Level, measure: Measure) -> StressStep:
+def _requests(run: RunData) -> Rows:
+    return only(run.iterations, ~equals(run.iterations, "protocol", Protocol.WEBSOCKET))
+
+
+def _step(run: RunData, every: Rows, level: Level, measure: Measure) -> StressStep:
     length = max(level.end_s - level.start_s, 1e-9)
-    every = run.iterations
-    every = only(every, ~equals(every, "protocol", Protocol.WEBSOCKET))
     rows = between(every, level.start_s, level.end_s)
     count = max(len(rows), 1)
-    ok = only(every, equals(every, "outcome", Outcome.OK))
-    done = numbers(ok, "done_s")
+    done = numbers(every, "done_s")
+    good = equals(every, "outcome", Outcome.OK) & (done >= level.start_s) & (done < level.end_s)
     answered = only(rows, among(rows, RESPONSES))
     latency = np.sort((numbers(answered, "done_s") - numbers(answered, "due_s")) * 1000)
     refused = equals(rows, "outcome", Outcome.HTTP_ERROR) & np.isin(numbers(rows, "status"), (429, 503))
@@ -139,7 +143,7 @@ def _step(run: RunData, level: Level, measure: Measure) -> StressStep:
         start_s=level.start_s,
         end_s=level.end_s,
         offered_rps=len(rows) / length,
-        ok_rps=float(((done >= level.start_s) & (done < level.end_s)).sum()) / length,
+        ok_rps=float(good.sum()) / length,
         errors=float(equals(rows, "outcome", Outcome.HTTP_ERROR).sum()) / count,
         refused=float(refused.sum()) / count,
         unanswered=float((~among(rows, RESPONSES)).sum()) / count,
@@ -155,9 +159,10 @@ def _limits_of(run: RunData, level: Level, measure: Measure) -> tuple[int, int, 
     """Return (windows with arrivals, windows in which a limit broke, the limits that did, the most frequent first)."""
     whole = run.window(Scope(level.phase))
     criteria = [criterion for criterion in run.plan.criteria if _judges_windows(criterion, level.phase)]
-    length = min(LONGEST_WINDOW_S, (level.end_s - level.start_s) / WINDOWS_PER_STEP)
+    whole_s = level.end_s - level.start_s
+    length = max(min(WINDOW_S, whole_s / FEWEST_WINDOWS), whole_s / MOST_WINDOWS)
     count, broken, seen = 0, 0, dict[str, int]()
-    for number in range(WINDOWS_PER_STEP if length < LONGEST_WINDOW_S else int((level.end_s - level.start_s) / length)):
+    for number in range(int(whole_s / length + 1e-6) if length > 0 else 0):
         part = Part(whole, level.start_s + number * length, level.start_s + (number + 1) * length)
         if not len(part.requests):
             continue
@@ -177,7 +182,7 @@ def _judges_windows(criterion: Criterion, phase: str) -> bool:
         and criterion.name is None
         and metric.kind in _OF_WINDOWS
         and metric.unit in {"ms", "ratio"}
-        and criterion.metric not in _NOT_OF_WINDOWS
+        and criterion.metric not in _NOT_OF_WINDOWS | KNOWN_AT_THE_END
     )
 
 

@@ -14,7 +14,7 @@ from reports.analysis import Finding, Measured, Recovery, Stress, StressStep
 from reports.figures import figure, length
 from reports.recovery import ASPECTS, overload, recovery
 from reports.rows import equals, numbers, only
-from reports.steps import LONGEST_WINDOW_S, WINDOWS_PER_STEP, Measure, between, steps
+from reports.steps import FEWEST_WINDOWS, WINDOW_S, Measure, between, steps
 from reports.windows import RunData, Scope, Window
 from samples.sample import Outcome, Protocol
 
@@ -97,7 +97,7 @@ def _dead(run: RunData, start_s: float) -> str | None:
     """Return the sentence for windows in which most arrivals found no connection; None when there are too few."""
     rows = only(run.iterations, ~equals(run.iterations, "protocol", Protocol.WEBSOCKET))
     rows = between(rows, start_s, np.inf)
-    width = min(LONGEST_WINDOW_S, (run.end_s - start_s) / (2 * WINDOWS_PER_STEP))
+    width = min(WINDOW_S, (run.end_s - start_s) / (2 * FEWEST_WINDOWS))
     if not len(rows) or width <= 0:
         return None
     places = np.floor((numbers(rows, "due_s") - start_s) / width).astype(np.int64)

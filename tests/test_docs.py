@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import jsonschema
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -393,6 +394,7 @@ def test_the_first_command_of_the_readme_runs_as_a_short_rehearsal(tmp_path: Pat
     verdict = json.loads((folder / "report" / "verdict.json").read_text(encoding="utf-8"))
 
     assert done.returncode in {0, 3}, done.stdout + done.stderr
+    jsonschema.validate(verdict, json.loads(schema()))
     assert [c["reason"] for c in verdict["criteria"] if c["state"] == "fail"] == []
     assert [c["measured"]["why"] for c in verdict["criteria"] if c["state"] == "no_data"] in (
         [],

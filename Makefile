@@ -12,6 +12,10 @@ NAME ?=
 A ?=
 B ?=
 TOLERANCE ?=
+KEEP ?= 20
+DAYS ?= 30
+DELETE ?=
+ALERT ?=
 ID ?=
 SERVICE ?=
 KIND ?= llm
@@ -49,7 +53,7 @@ export DATABASE_URL := $(DB)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: docker-run docker-up docker-down docker-test help setup llama run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare certificate selftest stresstest leaktest
+.PHONY: docker-run docker-up docker-down docker-test help setup llama run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare history prune certificate selftest stresstest leaktest
 .PHONY: quick scalability benchmark victor catalytic nightly rehearse
 
 help: ## list the targets
@@ -148,6 +152,12 @@ baseline: $(VENV)/run.stamp ## keep the figures of RUN=runs/<id> as data/baselin
 
 compare: $(VENV)/run.stamp ## is B=runs/<id> a regression after A=runs/<id> or a baseline file? (TOLERANCE=10%)
 	@$(BIN)/python -m reports.compare $(if $(TOLERANCE),--tolerance "$(TOLERANCE)") "$(A)" "$(B)"
+
+history: $(VENV)/run.stamp ## how the figures of every plan went from run to run, and where they changed (ALERT=1: exit code)
+	@$(BIN)/python -m reports.history $(if $(ALERT),--alert)
+
+prune: $(VENV)/run.stamp ## list the runs that may go: not the newest KEEP=20 of a plan, older than DAYS=30 (DELETE=1 removes them)
+	@$(BIN)/python -m reports.prune --keep $(KEEP) --days $(DAYS) $(if $(DELETE),--delete)
 
 certificate: $(VENV)/run.stamp ## one page over the cases in CASES=plans/hxp, from the runs that are there
 	@$(BIN)/python -m reports.certificate $(CASES)

@@ -57,6 +57,7 @@ EXCEPTIONS: dict[str, frozenset[str]] = {
     "reports/frames.py": frozenset({"pyarrow"}),
     "reports/parquet.py": frozenset({"pyarrow"}),
     "reports/statistics.py": frozenset({"scipy"}),
+    "reports/levels.py": frozenset({"ruptures"}),
     "reports/render.py": frozenset({"jinja2", "markupsafe", "yaml"}),
     "reports/console.py": frozenset({"rich"}),
     "target/database.py": frozenset({"sqlalchemy"}),

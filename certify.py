@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from plans import PlanError, load
 from plans.apart import OWN_GROUP, pass_on
-from plans.choosing import Wanted, choose, words
 from plans.exits import Exit
-from reports.analysis import Verdict
-from reports.gates import cases_in
+from plans.places import plans_in
+from plans.problems import PlanError
 
 ROOT = Path(__file__).resolve().parent
 _MOST_WORKERS = 1000
@@ -42,31 +40,27 @@ class Certified:
     @property
     def verdict(self) -> str:
         """The verdict in a word."""
-        return next((v.value for v in Verdict if v.exit_code == self.exit_code), "NOT RUN")
+        return "NOT RUN" if self.exit_code == Exit.USAGE else Exit(self.exit_code).name
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the plans; the result is the exit code."""
     options = _parser().parse_intermixed_args(arguments)
-    plans = [plan for path in options.plans for plan in _plans_in(Path(path))]
-    alone = [plan for path in options.plans if not Path(path).is_dir() for plan in _plans_in(Path(path))]
-    tags, unwanted = words(options.tags), words(options.exclude_tags)
     try:
-        found = choose(plans, alone, Wanted(words(options.scenario), tags, unwanted, options.include_soak))
+        named, plans, left_out = _chosen(options)
     except PlanError as error:
         print(error, file=sys.stderr)
         return Exit.USAGE
-    chosen = found.plans
     if options.docker:
         return Runner([]).run_in_docker([argument for argument in arguments if argument != "--docker"])
     passed_on = [f"--{key.replace('_', '-')}={value}" for key in _PASSED_ON if (value := getattr(options, key))]
     passed_on += [*_distribution(options), f"--loglevel={'INFO' if options.verbose else 'WARNING'}"]
     runner = Runner(passed_on)
-    results = runner.run_all(chosen)
-    if len(chosen) > 1:
-        _certificate(plans, Path(options.runs or "runs"))
+    results = runner.run_all(plans)
+    if len(plans) > 1:
+        _certificate(named, Path(options.runs or "runs"))
         print("\n" + "\n".join(_summary(results)))
-    for path in found.left_out:
+    for path in left_out:
         print(f"left out: {path} (a soak; --include-soak runs it)")
     return max((result.exit_code for result in results), key=_BY_SEVERITY.index)
 
@@ -117,13 +111,33 @@ def _distribution(options: argparse.Namespace) -> list[str]:
     return ["--master", f"--expect-workers={options.workers or options.expect_workers}", *place]
 
 
-def _plans_in(path: Path) -> list[Path]:
-    return cases_in(ROOT / path if not path.exists() and (ROOT / path).exists() else path)
+def _chosen(options: argparse.Namespace) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return the plans that are named, those to be run and those left out. Raises PlanError with what is wrong.
+
+    A single file leaves no choice, and Locust checks it: what loads plans would take 18 MB beside the whole load.
+    """
+    places = [_place(Path(text)) for text in options.plans]
+    wishes = options.scenario or options.tags or options.exclude_tags
+    if len(places) == 1 and not places[0].is_dir() and not wishes:
+        return places, places, []
+    from plans.choosing import Wanted, choose, words  # noqa: PLC0415
+
+    named = [plan for place in places for plan in plans_in(place)]
+    alone = [place for place in places if not place.is_dir()]
+    scenarios, tags, unwanted = map(words, (options.scenario, options.tags, options.exclude_tags))
+    found = choose(named, alone, Wanted(scenarios, tags, unwanted, options.include_soak))
+    return named, found.plans, found.left_out
+
+
+def _place(path: Path) -> Path:
+    """Return the path; Proofload's own plans can be named from any folder."""
+    return ROOT / path if not path.exists() and (ROOT / path).exists() else path
 
 
 def _certificate(plans: Sequence[Path], runs: Path) -> None:
     """Write the certificate over the plans; one that cannot be written changes no verdict."""
     # Beside the load, which is over here, pandas would take 100 MB and a second at the start.
+    from plans.loading import load  # noqa: PLC0415
     from reports.certificate import summary, write  # noqa: PLC0415
 
     out = runs / "certificate"

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from plans import PlanError, load
+from plans.loading import load
+from plans.places import plans_in
+from plans.problems import PlanError
 from plans.schema import Plan
-from reports.gates import LEVELS, Certificate, State, cases_in, certificate
+from reports.gates import LEVELS, Certificate, State, certificate
 from reports.markdown import safe
 from reports.render import page
 
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=None, help="where to write it (default: RUNS/certificate)")
     options = parser.parse_args(arguments)
     try:
-        plans = [load(path) for place in options.plans for path in cases_in(place)]
+        plans = [load(path) for place in options.plans for path in plans_in(place)]
     except PlanError as error:
         print(error, file=sys.stderr)
         return 2

@@ -224,10 +224,3 @@ def _judged_alike(plan: Plan, ran: Plan) -> bool:
     """Return whether the run did and judged what the plan asks for now; where it ran may differ."""
     what = {"mix", "phases", "criteria", "limits", "arrivals", "burstiness", "pool", "generator", "faults"}
     return plan.model_dump(include=what) == ran.model_dump(include=what)
-
-
-def cases_in(place: Path) -> list[Path]:
-    """Return the plans that a path names; in a folder, all but those under base/, which others extend."""
-    if not place.is_dir():
-        return [place]
-    return sorted(plan for plan in place.rglob("*.yaml") if "base" not in plan.relative_to(place).parts)

@@ -18,9 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from plans import PlanError, load
 from plans.durations import parse_duration
 from plans.hosts import EMBEDDED
+from plans.loading import load
+from plans.problems import PlanError
 
 ROOT = Path(__file__).resolve().parent.parent
 _LIMIT_S = 120.0

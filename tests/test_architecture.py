@@ -241,3 +241,11 @@ def test_what_runs_beside_the_load_leaves_pandas_and_databases_out() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert told.stdout.strip() == "[]"
+
+
+def test_certify_keeps_little_beside_the_load() -> None:
+    code = "import certify, sys; print(sorted({'pydantic', 'yaml', 'pyarrow'} & set(sys.modules)))"
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert told.stdout.strip() == "[]"

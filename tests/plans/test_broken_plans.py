@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from plans import PlanError, load
+from plans.loading import load
+from plans.problems import PlanError
 
 GOOD = """
 id: P-1

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from plans import load
 from plans.__main__ import FOLDER, loads, main, plan_files
 from plans.editor import editor_schema
+from plans.loading import load
 from plans.schema import Plan
 from tests.plans.test_broken_plans import GOOD
 

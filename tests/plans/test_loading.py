@@ -8,9 +8,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plans import Plan, PlanError, load
 from plans.__main__ import FOLDER, plan_files
-from plans.loading import merge
+from plans.loading import load, merge
+from plans.problems import PlanError
+from plans.schema import Plan
 from plans.target import Process
 from tests.plans.test_broken_plans import GOOD
 
@@ -35,8 +36,8 @@ def test_every_shipped_plan_loads_and_says_what_it_is_for(path: Path) -> None:
     plan = load(path, {})
     assert plan.objective
     assert plan.traceability.requirement or "base" in plan.tags
-    assert plan.covers
-    assert plan.criteria
+    assert plan.covers or path.parent.name == "base"
+    assert plan.criteria or path.parent.name == "base"
     assert plan.target.host == "embedded"
     first = path.read_text(encoding="utf-8").splitlines()[0]
     reference = first.removeprefix("# yaml-language-server: $schema=")

@@ -13,12 +13,12 @@ import plans.durations
 import plans.hosts
 import plans.loading
 import plans.quantities
-from plans import Plan, RunRecord, load
 from plans.__main__ import FOLDER, plan_files
 from plans.durations import format_duration, parse_duration
 from plans.hosts import host_problem
-from plans.run import RUN_FILE, Ending, PhaseRecord, ProcessRecord, derive_seed, scaled
-from plans.schema import Criterion, Severity, loopback
+from plans.loading import load
+from plans.run import RUN_FILE, Ending, PhaseRecord, ProcessRecord, RunRecord, derive_seed, scaled
+from plans.schema import Criterion, Plan, Severity, loopback
 from plans.target import Target
 
 

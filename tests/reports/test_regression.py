@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from plans import PlanError, load
+from plans.loading import load
+from plans.problems import PlanError
 from reports.analysis import Analysis, State, Verdict
 from reports.analyzer import analyze
 from reports.junit import junit_xml

@@ -34,6 +34,7 @@ DB ?=
 RUNS ?=
 CONCURRENT ?=
 SCENARIO ?=
+BASELINE ?=
 SOAK ?=
 ENV ?=
 IMAGE ?=
@@ -47,14 +48,13 @@ OPTIONS = $(if $(HOST),--host $(HOST)) $(if $(ALLOW_HOST),--allow-host $(ALLOW_H
 SUITE = $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SOAK),--include-soak)
 
 # The plans in plans/eval have these as ${VARIABLES}, and a default for each that is empty.
-export RUNS CLIENTS CONCURRENT DURATION CLEAN
+export RUNS CLIENTS CONCURRENT DURATION CLEAN BASELINE
 ifneq ($(DB),)
 export DATABASE_URL := $(DB)
 endif
 
 .DEFAULT_GOAL := help
 .PHONY: docker-run docker-up docker-down docker-test help setup llama run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare history prune certificate selftest stresstest leaktest
-.PHONY: quick scalability benchmark victor catalytic nightly rehearse
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,7 @@ ci: DURATION := $(or $(DURATION),15s)
 ci: $(VENV)/run.stamp ## the same with short settings, for a pipeline: it fails unless the verdict is PASS
 	@$(BIN)/python certify.py plans/eval/all.yaml $(OPTIONS)
 
+.PHONY: quick scalability benchmark regression victor catalytic nightly rehearse
 quick: $(VENV)/run.stamp ## half a minute of chat sessions, and the verdict (CONCURRENT=10, DURATION=30s, HOST=)
 	@$(BIN)/python certify.py plans/victor/quick.yaml $(OPTIONS)
 
@@ -110,6 +111,9 @@ scalability: $(VENV)/run.stamp ## 10, 100 and 500 requests at once: what is left
 
 benchmark: $(VENV)/run.stamp ## chat sessions in figures: 10, 100 and 500 users, tools, conversations of 1000 turns (HOST=)
 	@$(BIN)/python certify.py plans/victor --scenario concurrency,tools,contexts $(OPTIONS)
+
+regression: $(VENV)/run.stamp ## chat sessions under an even load, held against BASELINE=data/baselines/victor.json (DURATION=5m, HOST=)
+	@$(BIN)/python certify.py plans/regression/victor.yaml $(OPTIONS)
 
 victor: $(VENV)/run.stamp ## all plans of the assistant with chat sessions but the hour of endurance (SCENARIO=, SOAK=yes, HOST=)
 	@$(BIN)/python certify.py plans/victor $(SUITE) $(OPTIONS)

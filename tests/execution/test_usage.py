@@ -2,11 +2,12 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.execution.harness import ENVIRONMENT, LOCUST, certify, plan_file, serving
+from tests.execution.harness import ENVIRONMENT, LOCUST, ROOT, certify, plan_file, serving
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,18 @@ def test_tags_choose_among_the_plans_of_a_folder(tmp_path: Path) -> None:
     assert [folder.name.rpartition("-")[2] for folder in run.folder.parent.iterdir()] == ["A"]
     assert none.code == 2
     assert "--tags must leave a plan; the plans' tags are: api, quick, slow" in none.err
+
+
+def test_docker_does_it_after_the_plans_were_checked_and_without_an_engine_that_is_said(tmp_path: Path) -> None:
+    def in_docker(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "certify.py"), *words, "--docker"]
+        environment = ENVIRONMENT | {"PATH": str(tmp_path)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    unknown = in_docker(str(ROOT / "plans" / "catalytic"), "--scenario=spikes")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "--scenario must be one of the plans (baseline, mixed, soak, spike, stress), got 'spikes'" in unknown.stderr
+    missing = in_docker(str(ROOT / "plans" / "catalytic"), "--scenario=spike")
+    assert missing.returncode == 3, missing.stderr
+    assert "compose.py: " in missing.stderr
+    assert not list(tmp_path.iterdir())

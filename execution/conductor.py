@@ -17,7 +17,7 @@ from locust.runners import MasterRunner
 
 from execution import children, classes, login, options, web
 from execution.distributed.workers import Workers
-from execution.exposition import Exposition, Watched, serve
+from execution.exposition import Exposition, serve
 from execution.look import Look, Stage
 from execution.run import Run
 from plans.exits import Exit
@@ -101,8 +101,7 @@ class Conductor:
         except OSError as error:
             problem = f"must be a folder that runs can be made in, got {chosen.runs} ({error.strerror or error})"
             exit_usage([Problem("command line", "--runs", problem)])
-        self._look.run = run
-        self._exposition.watched = Watched(run.folder.name, run.session, run.totals, run.load)
+        self._look.run = self._exposition.watched = run
         print(f"run {run.folder.name}: {chosen.plan.title} against {run.session.host}", flush=True)
         return run
 

@@ -44,10 +44,14 @@ class LiveCheck(_Told):
 
 
 class LiveReading(_Told):
-    """The newest reading of a machine or a process."""
+    """The newest reading of a machine or a process; `worker` is the process, or the number of the GPU."""
 
     label: str
     text: str
+    source: str
+    metric: str
+    worker: str
+    value: float
 
 
 class Assessment(_Told):

@@ -202,7 +202,8 @@ def _resources(frames: Frames) -> list[LiveReading]:
         rows = only(rows, numbers(rows, "t_s") >= newest - _FRESH_S)
         last = {str(worker): float(part["value"].iloc[-1]) for worker, part in rows.groupby("worker", observed=True)}
         for worker, value in last.items():
-            result.append(LiveReading(label=f"{label} {worker}" if len(last) > 1 else label, text=figure(value, unit)))
+            shown = {"label": f"{label} {worker}" if len(last) > 1 else label, "text": figure(value, unit)}
+            result.append(LiveReading(**shown, source=source, metric=metric, worker=worker, value=value))
     return result
 
 

@@ -170,7 +170,8 @@ def test_the_process_answers_each_line_with_one_and_ends_with_its_input(tmp_path
     assert [answer["settled_s"] for answer in answers] == [10.0, 20.0]
     assert [answer["phases"][0]["figures"]["throughput_rps"] for answer in answers] == ["10.0 RPS", "10.0 RPS"]
     assert {check["name"] for check in answers[0]["health"]} >= {"start lag p99", "generator CPU"}
-    assert {"label": "target CPU", "text": "1.50 cores"} in answers[0]["resources"]
+    (cpu,) = [one for one in answers[0]["resources"] if one["label"] == "target CPU"]
+    assert (cpu["text"], cpu["source"], cpu["metric"], cpu["value"]) == ("1.50 cores", "target", "cpu_cores", 1.5)
     assert answers[0]["criteria"][0]["limit"] == "≥ 90.0 %"
 
     none = subprocess.run(

@@ -179,7 +179,7 @@ selftest: $(VENV)/run.stamp ## show known faults and none: does Proofload find t
 stresstest: $(VENV)/run.stamp ## known overloads: are breaking point, degradation and recovery named rightly? (10 minutes; SEEDS=, ONLY=)
 	@$(BIN)/python -m selftest.stress $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ONLY),--only "$(ONLY)")
 
-leaktest: $(VENV)/run.stamp ## leaks of 0, 1, 5 and 50 MB/min beneath a sawtooth: is their rate found? (4 minutes; SEEDS=)
+leaktest: $(VENV)/run.stamp ## leaks of 0, 1, 5 and 50 MB/min beneath a sawtooth, and of handles: are they found? (7 minutes; SEEDS=)
 	@$(BIN)/python -m selftest.leaks $(if $(SEEDS),--seeds $(SEEDS))
 
 fuzz: $(VENV)/dev.stamp ## harmed bytes for the clients' parsers, for SECONDS=300

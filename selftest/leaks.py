@@ -1,4 +1,4 @@
-"""`python -m selftest.leaks`: the embedded platform leaks at known rates beneath a sawtooth; what is found of it?"""
+"""`python -m selftest.leaks`: the embedded platform leaks memory and handles at known rates; what is found of it?"""
 
 import argparse
 import shutil
@@ -11,41 +11,55 @@ from typing import Any
 
 from selftest.showing import certify, verdict_of
 
-RATES = (0.0, 1.0, 5.0, 50.0)
-"""Megabytes (2**20 bytes) per minute."""
-_MINUTES = 3
 _MB = 2**20
+_MINUTES = 3.0
 _LEAST, _SHARE = 0.4, 0.1
 """How far the rate that is found may be off: so many MB/min, or this share of it."""
 _SURE_SHARE, _SURELY_NOT = 0.25, 0.06
 """By 10 % of its memory and more a process leaks; near that nothing is asked, as the process is as large as it is."""
-_LIMIT_S = 400.0
+_HANDLES_PER_S = 0.5
+_METRICS = {"files": "file_leak", "connections": "connection_leak", "threads": "thread_leak"}
+_AT_ONCE, _LIMIT_S = 4, 400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Something that leaks: memory at `mb_per_min` (megabytes of 2**20 bytes), or handles of a kind."""
+
+    name: str
+    mb_per_min: float = 0.0
+    handles: str = ""
+
+
+LEAKS = (
+    *(Leak(f"{rate:g} MB/min", mb_per_min=rate) for rate in (0.0, 1.0, 5.0, 50.0)),
+    *(Leak(kind, handles=kind) for kind in _METRICS),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was said of one run; rates in MB/min."""
+    """What was said of one run, and what was wrong with it."""
 
-    rate: float
-    seed: int
-    trend: float | None
-    leak: bool | None
+    found: str
     wrong: list[str]
 
 
-def plan_of(rate: float, minutes: float = _MINUTES) -> dict[str, Any]:
+def plan_of(leak: Leak) -> dict[str, Any]:
     """Return the plan: little load, a collector that frees 20 MB every 9 seconds, and a leak beneath it."""
-    faults = [{"kind": "memory_sawtooth", "params": {"mb": 20, "seconds": 9}}]
-    if rate:
-        faults.append({"kind": "memory_leak", "params": {"mb_per_s": rate / 60}})
+    faults: list[dict[str, Any]] = [{"kind": "memory_sawtooth", "params": {"mb": 20, "seconds": 9}}]
+    if leak.mb_per_min:
+        faults.append({"kind": "memory_leak", "params": {"mb_per_s": leak.mb_per_min / 60}})
+    if leak.handles:
+        faults.append({"kind": "handle_leak", "params": {"per_s": _HANDLES_PER_S, "of": leak.handles}})
     return {
         "id": "LEAK-TEST",
-        "title": f"Leak test: {rate:g} MB/min",
-        "covers": ["VIC-7", "CAT-4"],
+        "title": f"Leak test: {leak.name}",
+        "covers": ["VIC-7", "CAT-4", "EVAL-10"],
         "mix": {"ReadOnlyUser": {}},
         "phases": [
             {"name": "warm", "rate": 5, "duration": "15s"},
-            {"name": "soak", "rate": 5, "duration": f"{minutes * 60:g}s"},
+            {"name": "soak", "rate": 5, "duration": f"{_MINUTES * 60:g}s"},
         ],
         "criteria": [
             {"phase": "soak", "metric": "success_rate", "at_least": 0.99},
@@ -57,44 +71,54 @@ def plan_of(rate: float, minutes: float = _MINUTES) -> dict[str, Any]:
     }
 
 
-def tell(rate: float, seed: int, verdict: dict[str, Any] | None) -> Told:
-    """Return what a `verdict.json` says of a leak, held against its rate."""
+def tell(leak: Leak, verdict: dict[str, Any] | None) -> Told:
+    """Return what a `verdict.json` says of a leak, held against what leaks."""
     if verdict is None or verdict["verdict"] == "INVALID":
         said = "there is no verdict" if verdict is None else "; ".join(verdict["reasons"])
-        return Told(rate, seed, None, None, [said])
-    metrics = verdict["phases"][-1]["metrics"]
-    trend, leak = metrics["memory_trend_bytes_per_min"]["value"], metrics["memory_leak"]["value"]
-    share = metrics["memory_growth"]["value"]
+        return Told("nothing", [said])
+    found = {name: one["value"] for name, one in verdict["phases"][-1]["metrics"].items()}
+    wrong = _of_memory(leak, found)
+    for kind, metric in _METRICS.items():
+        if found[metric] is not (kind == leak.handles):
+            wrong.append(f"{metric} is {found[metric]}")
+    trend = found["memory_trend_bytes_per_min"]
+    rate = "no trend" if trend is None else f"{trend / _MB:.2f} MB/min"
+    leaking = [metric for metric in ("memory_leak", *_METRICS.values()) if found[metric]]
+    return Told(", ".join([rate, *leaking]), wrong)
+
+
+def _of_memory(leak: Leak, found: dict[str, Any]) -> list[str]:
+    trend, growth, said = (found[name] for name in ("memory_trend_bytes_per_min", "memory_growth", "memory_leak"))
     wrong = []
-    if trend is None or abs(trend / _MB - rate) > max(_LEAST, _SHARE * rate):
-        wrong.append(f"a trend of {trend} bytes/min, not {rate * _MB:.0f}")
-    if share is not None and (share > _SURE_SHARE or share < _SURELY_NOT) and leak is not (share > _SURE_SHARE):
-        wrong.append(f"memory_leak is {leak} at a growth of {share:.0%}")
-    return Told(rate, seed, None if trend is None else trend / _MB, leak, wrong)
+    if not leak.handles and (
+        trend is None or abs(trend / _MB - leak.mb_per_min) > max(_LEAST, _SHARE * leak.mb_per_min)
+    ):
+        wrong.append(f"a trend of {trend} bytes/min, not {leak.mb_per_min * _MB:.0f}")
+    sure = growth is not None and not _SURELY_NOT < growth <= _SURE_SHARE
+    if sure and said is not (growth > _SURE_SHARE):
+        wrong.append(f"memory_leak is {said} at a growth of {growth:.0%}")
+    return wrong
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the leaks; return 0 when each was found as it is, 1 when not."""
     parser = argparse.ArgumentParser(prog="python -m selftest.leaks", description=(__doc__ or "").partition(": ")[2])
-    parser.add_argument(
-        "--seeds", type=int, choices=range(1, 100), metavar="N", default=1, help="runs of each rate (1)"
-    )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the runs (default: runs)")
+    add = parser.add_argument
+    add("--seeds", type=int, choices=range(1, 100), metavar="N", default=1, help="runs of each leak (1)")
+    add("--runs", type=Path, default=Path("runs"), help="folder for the runs (default: runs)")
     options = parser.parse_args(arguments)
     folder = options.runs / "leaktest"
     shutil.rmtree(folder, ignore_errors=True)
 
-    def run(rate: float, seed: int) -> Told:
-        place = folder / f"{rate:g}-{seed}"
-        certify(plan_of(rate), seed, place, _LIMIT_S)
-        told = tell(rate, seed, verdict_of(place))
-        found = "nothing" if told.trend is None else f"{told.trend:.2f} MB/min"
-        words = "; ".join(told.wrong) or "right"
-        print(f"{rate:g} MB/min, seed {seed}: found {found}, leak: {told.leak} ({words})", flush=True)
+    def run(leak: Leak, seed: int) -> Told:
+        place = folder / f"{leak.name.replace(' ', '-').replace('/', '-per-')}-{seed}"
+        certify(plan_of(leak), seed, place, _LIMIT_S)
+        told = tell(leak, verdict_of(place))
+        print(f"{leak.name}, seed {seed}: found {told.found} ({'; '.join(told.wrong) or 'right'})", flush=True)
         return told
 
-    with ThreadPoolExecutor(len(RATES)) as pool:
-        waiting = [pool.submit(run, rate, seed) for seed in range(1, options.seeds + 1) for rate in RATES]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        waiting = [pool.submit(run, leak, seed) for seed in range(1, options.seeds + 1) for leak in LEAKS]
         return 1 if any(one.result().wrong for one in waiting) else 0
 
 

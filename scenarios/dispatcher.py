@@ -179,7 +179,7 @@ class Dispatcher:
         """Hand over every arrival when it is due; returns after the last one, or when stopped."""
         housekeeper = gevent.spawn(self._keep_house)
         try:
-            self._make(self._schedule)
+            self._make(self._schedule, self.lapses)
             self._sleep_until(min(self._schedule.spans[-1].end, self._stop_at))
             gevent.joinall(self._parts)
         finally:
@@ -187,10 +187,11 @@ class Dispatcher:
 
     def hand_over(self, part: Schedule) -> None:
         """Make the arrivals of `part` too, each when it is due; one that is due already is late."""
-        self._parts.append(gevent.spawn(self._make, part))
+        self._parts.append(gevent.spawn(self._make, part, self.lapses))
 
-    def _make(self, part: Schedule) -> None:
-        names, spans, lapses = part.names, part.spans, self.lapses
+    def _make(self, part: Schedule, lapses: int) -> None:
+        """Make a part, unless the lease runs out: there have been so many lapses when it was given."""
+        names, spans = part.names, part.spans
         rows: Iterable[tuple[float, int, int, int]] = zip(
             part.times, part.phases, part.scenarios, part.indices, strict=True
         )
@@ -353,24 +354,17 @@ class Dispatcher:
         self._drop(arrival, reason)
 
     def _open_slots(self, span: PhaseSpan, now: float) -> None:
-        seat = self.seat(now)
+        seat, users = self.seat(now), round(span.pacer.rate(now - span.start))
+        counted, before = 0.0, 0
         for name, mine in self._classes.items():
-            mine.slots_wanted = seat.share(self._slots_wanted(span, mine, now)) if seat else 0
+            # The users of all processes, one class after the other, rounded so that the classes add up to the whole.
+            counted += users * mine.share
+            after = math.floor(counted + 0.5)
+            mine.slots_wanted = seat.share(after, before) if seat else 0
+            before = after
             for _ in range(mine.slots_wanted - mine.slots):
                 mine.slots += 1
                 self._offer(mine, Arrival(now, name, span.name, closed=True, turn=self._loop.iteration))
-
-    def _slots_wanted(self, span: PhaseSpan, mine: _Class, now: float) -> int:
-        """Return the concurrent users of a class in all processes: rounded so that the classes add up to the whole."""
-        users = round(span.pacer.rate(now - span.start))
-        counted, before = 0.0, 0
-        for one in self._classes.values():
-            counted += users * one.share
-            after = math.floor(counted + 0.5)
-            if one is mine:
-                return after - before
-            before = after
-        return 0
 
     def _peak_ahead(self, now: float) -> float:
         """Return the highest rate within the headroom, arrivals/s in all processes."""

@@ -11,6 +11,12 @@ class Seat:
     place: int
     of: int
 
-    def share(self, whole: int) -> int:
-        """Return this place's share of a number; the shares of all places add up to it."""
-        return whole * (self.place + 1) // self.of - whole * self.place // self.of
+    def share(self, end: int, begin: int = 0) -> int:
+        """Return how many of the numbers from `begin` to below `end` are this place's, dealt out in turn.
+
+        The shares of all places add up to all, and differ by one at most.
+        """
+        return self._below(end) - self._below(begin)
+
+    def _below(self, end: int) -> int:
+        return (end - self.place + self.of - 1) // self.of

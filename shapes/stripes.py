@@ -9,17 +9,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shapes.arrivals import Schedule
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Of what is due from `from_s` on, every `of`-th arrival, the first one at `place`."""
+    """Of what is due from `from_s` on, every `of`-th arrival of each scenario; the shares of all places are even."""
 
     from_s: float
     place: int
     of: int
+
+    def rows(self, rows: NDArray[np.int64], schedule: Schedule) -> NDArray[np.int64]:
+        """Return those of the rows that are in this share."""
+        rows = rows[np.searchsorted(schedule.times[rows], self.from_s) :]
+        if self.of == 1:
+            return rows
+        scenarios = schedule.scenarios[rows]
+        # By scenario: where two take turns, every second place would have one of them alone. Each begins elsewhere.
+        mine = [
+            rows[scenarios == scenario][(self.place + scenario) % self.of :: self.of]
+            for scenario in range(len(schedule.names))
+        ]
+        return np.sort(np.concatenate(mine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,7 @@ class Part:
         ends = (*schedule.firsts[1:], len(schedule))
         rows = np.arange(schedule.firsts[self.phase], ends[self.phase])
         for cut in self.cuts:
-            rows = rows[np.searchsorted(schedule.times[rows], cut.from_s) :][cut.place :: cut.of]
+            rows = cut.rows(rows, schedule)
         return schedule.rows(rows[: np.searchsorted(schedule.times[rows], self.until_s)])
 
     def divided(self, from_s: float, among: int) -> list["Part"]:

@@ -256,6 +256,7 @@ class Fleet:
 
     def _note(self, text: str) -> None:
         _log.warning(text)
+        self.session.notes.append(text)
         event = Event(self.clock(), EventKind.WORKER, text)
         gevent.spawn(lambda: gevent.get_hub().threadpool.apply(self._journal.add, (event,)))  # it waits for the disk
 

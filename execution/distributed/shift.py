@@ -91,7 +91,7 @@ class Shift:
         self.test_started = gevent.event.Event()
         self.over = gevent.event.Event()
         """Set when the master has everything, or cannot be reached any more."""
-        self._ending = False
+        self._ending = self._abandoned = False
         self._pool_keeper: gevent.Greenlet | None = None
         self._greenlets: list[gevent.Greenlet] = []
         LoadUser.session = BroughtUser.proofload_session = session
@@ -207,6 +207,11 @@ class Shift:
         else:
             gevent.spawn(self._finish)
 
+    def abandon(self) -> None:
+        """End without the master, which is gone: there is nobody to bring anything to."""
+        self._abandoned = True
+        self.end()
+
     def _finish(self) -> None:
         try:
             self.load.dispatcher.end()
@@ -224,7 +229,7 @@ class Shift:
             self._runner._send_stats()  # Locust's own figures, as it sends them before it quits
             self._put(ParcelKind.END, json.dumps(asdict(self._counts())).encode())
             deadline = monotonic() + _HAND_OVER_S
-            while self._outbox.waiting and monotonic() < deadline:
+            while self._outbox.waiting and monotonic() < deadline and not self._abandoned:
                 gevent.sleep(_PUMP_S)
         finally:
             self.close()

@@ -5,6 +5,7 @@ import os
 import platform
 import signal
 import sys
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -52,6 +53,10 @@ _GONE_S = 30.0
 """So long without a word of the master, and it is gone. Load has stopped long before, with the lease."""
 
 
+def _of_the_runner(handler: Callable[..., object]) -> bool:
+    return handler.__qualname__.startswith(WorkerRunner.__name__)
+
+
 class Worker:
     """Does what the master says; ends by itself when it is refused, or when the master is gone."""
 
@@ -71,6 +76,8 @@ class Worker:
         LoadUser.host = options.AS_PLANNED
         self._runner.register_message(MESSAGE, self._on_message)
         events = environment.events
+        # A headless master that hears of its last worker's leave hears nothing any more, and waits for ever.
+        events.quitting._handlers = [h for h in events.quitting._handlers if not _of_the_runner(h)]
         events.test_start.add_listener(lambda **_: self._on_test_start())
         events.test_stop.add_listener(lambda **_: self._on_test_stop())
         events.quitting.add_listener(lambda **_: self._on_quitting())
@@ -131,7 +138,7 @@ class Worker:
     def _on_quitting(self) -> None:
         """Bring what there is to the master before the process ends."""
         if self._shift is not None:
-            self._shift.end()
+            (self._shift.end if self._exit_code is Exit.PASS else self._shift.abandon)()
             self._shift.over.wait()
         self._environment.process_exit_code = self._exit_code
 

@@ -38,6 +38,9 @@ BASELINE ?=
 SOAK ?=
 ENV ?=
 IMAGE ?=
+BY ?=
+FOR ?=
+AT_LEAST ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -162,6 +165,12 @@ history: $(VENV)/run.stamp ## how the figures of every plan went from run to run
 
 prune: $(VENV)/run.stamp ## list the runs that may go: not the newest KEEP=20 of a plan, older than DAYS=30 (DELETE=1 removes them)
 	@$(BIN)/python -m reports.prune --keep $(KEEP) --days $(DAYS) $(if $(DELETE),--delete)
+
+.PHONY: capacity
+capacity: $(VENV)/run.stamp ## search the highest load at which every limit of PLAN holds (BY=users, FOR=500, AT_LEAST=50, HOST=, SEED=)
+	@$(BIN)/python -m capacity $(PLAN) $(if $(HOST),--host $(HOST)) $(if $(ALLOW_HOST),--allow-host $(ALLOW_HOST)) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(BY),--by $(BY)) $(if $(FOR),--for $(FOR)) \
+	    $(if $(AT_LEAST),--at-least $(AT_LEAST))
 
 certificate: $(VENV)/run.stamp ## one page over the cases in CASES=plans/hxp, from the runs that are there
 	@$(BIN)/python -m reports.certificate $(CASES)

@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import (
     analyzer,
     arrivals,
+    capacity,
     clients,
     fidelity,
     leaks,
@@ -47,8 +48,10 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "platform": platform.measure,
     "analyzer": analyzer.measure,
     "statistics": statistics.measure,
+    "capacity": capacity.measure,
+    "virtual": capacity.measure_virtual,
 }
-ON_REQUEST = ("endurance", "peers")
+ON_REQUEST = ("endurance", "peers", "capacity", "virtual")
 """Not among the default ones: minutes long, or in need of what others have to be installed for."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 _SECTION = re.compile(r"(<!-- (\w+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)

@@ -202,13 +202,25 @@ def _scaled_criterion(criterion: Criterion, plan: Plan, time_scale: float, rate_
     if criterion.worse_at_most is not None:  # the baseline is of the plan's own rate
         return criterion if rate_scale == 1.0 else criterion.model_copy(update={"severity": Severity.WARN})
     if criterion.metric in _RATE_METRICS and rate_scale != 1.0 and not all(phase.closed for phase in phases):
-        limits = ("below", "at_most", "at_least", "above")
-        changed = {key: getattr(criterion, key) * rate_scale for key in limits if getattr(criterion, key) is not None}
-        return criterion.model_copy(update=changed)
+        return at_load(criterion, rate_scale)
     full = sum(phase.duration for phase in phases)
     if full * time_scale < _NEEDED_S.get(criterion.metric, 0.0) <= full:
         return criterion.model_copy(update={"severity": Severity.WARN, "abort_on_fail": None})
     return criterion
+
+
+def at_load(criterion: Criterion, factor: float) -> Criterion:
+    """Return the criterion for `factor` times the load: a limit on a rate grows with it, others stay as they are."""
+    if criterion.metric not in _RATE_METRICS:
+        return criterion
+    limits = ("below", "at_most", "at_least", "above")
+    changed = {key: getattr(criterion, key) * factor for key in limits if getattr(criterion, key) is not None}
+    return criterion.model_copy(update=changed)
+
+
+def shortest_s(metric: str) -> float:
+    """Return the seconds that a phase must last for the metric to have a value; 0 when any will do."""
+    return _NEEDED_S.get(metric, 0.0)
 
 
 def derive_seed(seed: int, name: str, stripe: int = 0) -> int:

@@ -27,6 +27,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "calibration": frozenset({"plans", "samples", "numpy"}),
     "selftest": frozenset({"plans", "psutil", "yaml"}),
     "deploy": frozenset(),
+    "capacity": frozenset({"plans", "reports", "samples", "numpy"}),
     "locustfile.py": frozenset({"plans", "execution", "scenarios", "shapes", "locust"}),
     "certify.py": frozenset({"plans", "reports"}),
 }
@@ -58,6 +59,7 @@ EXCEPTIONS: dict[str, frozenset[str]] = {
     "reports/parquet.py": frozenset({"pyarrow"}),
     "reports/statistics.py": frozenset({"scipy"}),
     "reports/levels.py": frozenset({"ruptures"}),
+    "capacity/law.py": frozenset({"scipy"}),
     "reports/render.py": frozenset({"jinja2", "markupsafe", "yaml"}),
     "reports/console.py": frozenset({"rich"}),
     "target/database.py": frozenset({"sqlalchemy"}),

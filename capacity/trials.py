@@ -16,6 +16,7 @@ from plans.exits import Exit
 from plans.run import Ending, RunRecord
 from plans.schema import Plan
 from reports.windows import RunData
+from samples.journal import EventKind, read_events
 
 ROOT = Path(__file__).resolve().parent.parent
 _POLL_S = 0.5
@@ -92,10 +93,11 @@ class Trials:
         """Return whether the newest rung that is over has broken a limit beyond doubt, by what is on disk of it."""
         folder = _run_in(runs)
         try:
-            record = None if folder is None else RunRecord.read(folder)
-            if folder is None or record is None or record.clock_origin > time.monotonic():
+            # Before the load begins the record does not know when it will.
+            if folder is None or not any(event.kind is EventKind.PHASE for event in read_events(folder)):
                 return False
-            now, end, over = time.monotonic() - record.clock_origin - _GRACE_S, 0.0, 0
+            now = time.monotonic() - RunRecord.read(folder).clock_origin - _GRACE_S
+            end, over = 0.0, 0
             for number, step in enumerate(batch.steps, 1):
                 end += step.settle_s + step.seconds
                 over = number if end <= now else over

@@ -29,6 +29,7 @@ DURATION ?=
 SECONDS ?= 300
 TARGET ?=
 VERBOSE ?=
+OTEL ?=
 METRICS_PORT ?=
 DB ?=
 RUNS ?=
@@ -46,7 +47,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OPTIONS = $(if $(HOST),--host $(HOST)) $(if $(ALLOW_HOST),--allow-host $(ALLOW_HOST)) $(if $(RATE),--rate $(RATE)) \
           $(if $(TIME_SCALE),--time-scale $(TIME_SCALE)) $(if $(SEED),--seed $(SEED)) \
-          $(if $(METRICS_PORT),--metrics-port $(METRICS_PORT)) $(if $(VERBOSE),--verbose)
+          $(if $(METRICS_PORT),--metrics-port $(METRICS_PORT)) $(if $(VERBOSE),--verbose) $(if $(OTEL),--otel)
 
 SUITE = $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SOAK),--include-soak)
 
@@ -57,7 +58,7 @@ export DATABASE_URL := $(DB)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: docker-run docker-up docker-down docker-test help setup llama run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare history prune certificate selftest stresstest leaktest
+.PHONY: docker-run docker-up docker-down docker-test help setup llama otel run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare history prune certificate selftest stresstest leaktest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,7 +77,13 @@ $(VENV)/llama.stamp: $(VENV)/run.stamp requirements-llama.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements-llama.txt
 	@touch $@
 
+$(VENV)/otel.stamp: $(VENV)/run.stamp requirements-otel.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-otel.txt
+	@touch $@
+
 setup: $(VENV)/run.stamp ## make .venv with the pinned requirements
+
+otel: $(VENV)/otel.stamp ## install what the export by OpenTelemetry needs: make run OTEL=1
 
 llama: $(VENV)/llama.stamp ## install llama.cpp's server, a real engine for make run TARGET=llama
 
@@ -176,6 +183,7 @@ certificate: $(VENV)/run.stamp ## one page over the cases in CASES=plans/hxp, fr
 	@$(BIN)/python -m reports.certificate $(CASES)
 
 test: $(VENV)/dev.stamp ## run all tests, in WORKERS= processes
+	@$(MAKE) --silent otel || echo "the OpenTelemetry SDK could not be installed: its tests are skipped"
 	@$(MAKE) --silent llama || echo "llama.cpp's server could not be installed: its tests are skipped"
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 

@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         return Runner([]).run_in_docker([argument for argument in arguments if argument != "--docker"])
     passed_on = [f"--{key.replace('_', '-')}={value}" for key in _PASSED_ON if (value := getattr(options, key))]
     passed_on += [*_distribution(options), f"--loglevel={'INFO' if options.verbose else 'WARNING'}"]
+    passed_on += ["--otel"] if options.otel else []
     runner = Runner(passed_on)
     results = runner.run_all(plans)
     if len(plans) > 1:
@@ -87,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tags", help="only plans with one of these tags, separated by commas")
     parser.add_argument("--exclude-tags", help="no plan with one of these tags, separated by commas")
     parser.add_argument("--docker", action="store_true", help="do all that in the containers of docker-compose.yml")
+    parser.add_argument(
+        "--otel", action="store_true", help="export metrics of the run by OpenTelemetry, as Locust does"
+    )
     parser.add_argument("--verbose", action="store_true", help="let Locust tell what it does: users, shape, end")
     runs = os.environ.get("PROOFLOAD_RUNS")  # of the settings that Locust reads itself, the one that is used here too
     parser.add_argument("--runs", default=runs, help="folder that run folders are made in (default: runs)")
@@ -171,7 +175,9 @@ class Runner:
         return self._follow([sys.executable, str(ROOT / "deploy" / "compose.py"), "run", *arguments])
 
     def _follow(self, command: Sequence[str]) -> int:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        # Of OTLP's protocols this one is installed by `make otel`; Locust's own default is gRPC.
+        otlp = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+        environment = otlp | os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         # In a session of its own: a Ctrl-C then reaches it once, from here, however this program was interrupted.
         # Its input ends when this program does, also when that was killed: it then ends the run in order.
         with subprocess.Popen(

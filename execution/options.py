@@ -5,6 +5,7 @@ import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from locust.argument_parser import LocustArgumentParser
@@ -98,6 +99,8 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
         problems.append(_option("--runs", f"must be a folder that can be written to, got {runs}"))
     if getattr(given, "tags", None) or getattr(given, "exclude_tags", None):
         problems.append(_option("--tags", "is not supported: a plan's mix says who takes part"))
+    if getattr(given, "otel", False) and not _sdk_installed():
+        problems.append(_option("--otel", "needs the OpenTelemetry SDK, which is not installed: make otel"))
     plan, file = None, str(given.plan)
     try:
         plan = load(existing(file))
@@ -123,6 +126,14 @@ def resolve(given: Namespace, phases: tuple[Phase, ...] | None = None) -> Option
         seed=int(seed),
         runs=runs,
     )
+
+
+def _sdk_installed() -> bool:
+    """Return whether Locust can export; without the SDK it would run, and export nothing."""
+    try:
+        return find_spec("opentelemetry.sdk") is not None
+    except ModuleNotFoundError:  # not even the package above it
+        return False
 
 
 def _token_problems(plan: Plan) -> list[Problem]:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,14 +82,14 @@ def command(plan: Path, runs: Path, *options: str) -> list[str]:
     return [sys.executable, str(ROOT / "certify.py"), str(plan), f"--runs={runs}", *options]
 
 
-def certify(plan: Path, *options: str, **popen: Any) -> Finished:
-    """Run a plan to its end."""
+def certify(plan: Path, *options: str, environment: Mapping[str, str] | None = None, **popen: Any) -> Finished:
+    """Run a plan to its end, with further variables of the environment."""
     runs = plan.parent / "runs"
     done = subprocess.run(
         command(plan, runs, *options),
         capture_output=True,
         text=True,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | dict(environment or {}),
         timeout=LIMIT_S,
         check=False,
         **popen,

@@ -1,5 +1,6 @@
 """`abort_on_fail`: a run that cannot pass any more is ended early, in order, with a verdict."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from plans.problems import PlanError
 from plans.run import Ending, scaled
 from tests.execution.harness import certify, plan_file
 
-SLOW = {"metric": "latency_p50_ms", "phase": "long", "below": 150, "abort_on_fail": {"after": "3s"}, "id": "fast"}
+SLOW = {"metric": "latency_p50_ms", "phase": "long", "below": 150, "abort_on_fail": {"after": "6s"}, "id": "fast"}
 PHASES = [{"name": "calm", "rate": 20, "duration": "3s"}, {"name": "long", "rate": 20, "duration": "90s"}]
 
 
@@ -39,6 +40,8 @@ def test_a_limit_that_stays_broken_ends_the_run_with_fail_and_says_why(tmp_path:
     assert "latency_p50_ms in long stayed broken for" in why
     assert "not reached: never" in why
     assert "ended early: latency_p50_ms in long" in done.out
+    # The line of progress, which is written each five seconds when nobody watches, named it before.
+    assert re.search(r"long +\S+ left  offered \S+/s  achieved \S+/s  lag \d+ ms .*broken: latency_p50_ms", done.out)
     assert any(event["kind"] == "stop" and "ended early" in event["text"] for event in verdict["events"])
 
 

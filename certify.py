@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     runner = Runner(passed_on)
     results = runner.run_all(plans)
     if len(plans) > 1:
-        _certificate(named, Path(options.runs or "runs"))
+        _pages(results, named, Path(options.runs or "runs"))
         print("\n" + "\n".join(_summary(results)))
     for path in left_out:
         print(f"left out: {path} (a soak; --include-soak runs it)")
@@ -138,20 +138,24 @@ def _place(path: Path) -> Path:
     return ROOT / path if not path.exists() and (ROOT / path).exists() else path
 
 
-def _certificate(plans: Sequence[Path], runs: Path) -> None:
-    """Write the certificate over the plans; one that cannot be written changes no verdict."""
+def _pages(results: Sequence[Certified], plans: Sequence[Path], runs: Path) -> None:
+    """Write the summary of what ran, and the certificate over the cases among the plans.
+
+    A plan is a case when it has a level. A page that cannot be written changes no verdict.
+    """
     # Beside the load, which is over here, pandas would take 100 MB and a second at the start.
     from plans.loading import load  # noqa: PLC0415
-    from reports.certificate import summary, write  # noqa: PLC0415
+    from reports import certificate, suite  # noqa: PLC0415
 
-    out = runs / "certificate"
     try:
-        found = write([load(plan) for plan in plans], runs, out)
+        ran = suite.suite([(load(one.plan), one.verdict, one.folder) for one in results], runs)
+        print(f"\n{ran.passed} of {len(results)} plans passed; summary: {suite.write(ran, runs / 'suite')}")
+        if cases := [plan for plan in map(load, plans) if plan.level is not None]:
+            found = certificate.write(cases, runs, runs / "certificate")
+            print("\n".join(certificate.summary(found)))
+            print(f"certificate: {runs / 'certificate' / 'certificate.html'}")
     except OSError as error:
-        print(f"the certificate cannot be written: {error}", file=sys.stderr)
-        return
-    print("\n" + "\n".join(summary(found)))
-    print(f"certificate: {out / 'certificate.html'}")
+        print(f"the summary cannot be written: {error}", file=sys.stderr)
 
 
 class Runner:

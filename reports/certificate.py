@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from plans.loading import load
@@ -17,13 +17,14 @@ from plans.schema import Plan
 from reports.gates import LEVELS, Certificate, State, certificate
 from reports.markdown import safe
 from reports.render import page
-
-_STYLES = ("styles/theme.css", "styles/page.css", "styles/tables.css", "styles/print.css")
+from reports.suite import STYLES, known
 
 
 def to_html(found: Certificate) -> str:
     """Return the page: one file, everything escaped, nothing fetched."""
-    return page("certificate.html.j2", _STYLES, certificate=found, levels=LEVELS, certified=State.CERTIFIED)
+    return page(
+        "certificate.html.j2", STYLES, certificate=found, known=found.known, levels=LEVELS, certified=State.CERTIFIED
+    )
 
 
 def to_markdown(found: Certificate) -> str:
@@ -43,6 +44,9 @@ def to_markdown(found: Certificate) -> str:
         for requirement, cases in found.requirements
         for case in cases
     ]
+    if found.known:
+        lines += ["", "| Case | Measured | Name | Figures |", "|---|---|---|---|"]
+        lines += [f"| {safe(one.plan)} | {one.kind} | {safe(one.name)} | {safe(one.figures)} |" for one in found.known]
     return "\n".join(lines) + "\n"
 
 
@@ -85,7 +89,8 @@ def summary(found: Certificate) -> list[str]:
 
 def write(plans: Iterable[Plan], runs: Path, out: Path) -> Certificate:
     """Make the certificate and write it as HTML, JSON and Markdown. Raises OSError."""
-    found = certificate(plans, runs)
+    plans = list(plans)
+    found = replace(certificate(plans, runs), known=known(plans, runs))
     out.mkdir(parents=True, exist_ok=True)
     forms = {"html": to_html(found), "json": to_json(found), "md": to_markdown(found)}
     for ending, text in forms.items():

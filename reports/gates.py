@@ -68,6 +68,18 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What has been measured of a plan: a baseline's figures, or a search's capacity."""
+
+    plan: str
+    kind: str
+    name: str
+    figures: str
+    measured_at: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """The quality gate of one level: passed when it has cases, and all are certified."""
 
@@ -94,6 +106,8 @@ class Certificate:
     made_at: str
     gates: list[Gate]
     cases: list[Case]
+    known: list[Known] = field(default_factory=list)
+    """Baselines and capacities that have been measured of the cases."""
 
     @property
     def reached(self) -> int | None:
@@ -137,7 +151,8 @@ def certificate(plans: Iterable[Plan], runs: Path) -> Certificate:
     for level, name in LEVELS.items():
         here = [case for case in cases if case.level == level]
         gates.append(Gate(level, name, len(here), sum(case.state is State.CERTIFIED for case in here)))
-    return Certificate(datetime.now().astimezone().isoformat(timespec="seconds"), gates, cases)
+    made_at = datetime.now().astimezone().isoformat(timespec="seconds")
+    return Certificate(made_at, gates, cases)
 
 
 def read_runs(folder: Path) -> list[CaseRun]:

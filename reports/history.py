@@ -140,7 +140,7 @@ def update(index: sqlite3.Connection, runs: Path) -> list[str]:
 
 
 def _insert(index: sqlite3.Connection, folder: str, stamp: str, document: dict[str, object]) -> None:
-    run, plan, phase = _parts(document)
+    run, plan, phase = parts(document)
     values = (
         folder, stamp, str(plan["id"]), str(plan.get("title", "")), str(phase["name"]), str(phase.get("load", "")),
         datetime.fromisoformat(str(run["started_at"])).isoformat(), Verdict(str(document["verdict"])).value,
@@ -157,7 +157,7 @@ def _insert(index: sqlite3.Connection, folder: str, stamp: str, document: dict[s
             index.execute("INSERT INTO figures VALUES (?, ?, ?, ?, ?)", (folder, metric, float(value), low, high))
 
 
-def _parts(document: dict[str, object]) -> tuple[dict[str, object], dict[str, object], dict[str, object]]:
+def parts(document: dict[str, object]) -> tuple[dict[str, object], dict[str, object], dict[str, object]]:
     """Return (run, plan, the phase that stands for the run). Raises TypeError for what is no verdict.json."""
     run, phases, total = document["run"], document["phases"], document["total"]
     plan = run["plan"] if isinstance(run, dict) else None

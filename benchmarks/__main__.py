@@ -26,6 +26,7 @@ from benchmarks import (
     schedule,
     statistics,
     streams,
+    suites,
     websockets,
 )
 from benchmarks.table import Table
@@ -46,12 +47,13 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "leaks": leaks.measure,
     "peers": peers.measure,
     "platform": platform.measure,
+    "suites": suites.measure,
     "analyzer": analyzer.measure,
     "statistics": statistics.measure,
     "capacity": capacity.measure,
     "virtual": capacity.measure_virtual,
 }
-ON_REQUEST = ("endurance", "peers", "capacity", "virtual")
+ON_REQUEST = ("endurance", "peers", "suites", "capacity", "virtual")
 """Not among the default ones: minutes long, or in need of what others have to be installed for."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 _SECTION = re.compile(r"(<!-- (\w+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)

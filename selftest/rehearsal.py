@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m selftest.rehearsal", description=(__doc__ or "").split("\n\n")[0])
     add = parser.add_argument
     add("plans", nargs="*", type=Path, default=[ROOT / "plans"], help="plan files or folders (default: all)")
-    add("--seconds", type=parse_duration, default=2.0, help="length of each plan's phases together (2s)")
+    add("--seconds", type=parse_duration, default=1.0, help="length of each plan's phases together (1s)")
     add("--jobs", type=int, choices=range(1, 65), metavar="N", default=os.cpu_count() or 1, help="plans at once")
     add("--runs", type=Path, help="folder that keeps the runs (default: none)")
     return parser

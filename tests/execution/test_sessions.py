@@ -76,3 +76,22 @@ def test_a_user_of_sessions_runs_alone_and_removes_its_session(tmp_path: Path, t
     assert done.returncode == 0, done.stderr
     assert "create session" in done.stdout
     assert target.metric("sessions_open") == 0
+
+
+@pytest.mark.alone
+def test_1000_closed_users_and_a_spike_to_1000_leave_the_generator_valid(tmp_path: Path) -> None:
+    think = {"min": "2s", "max": "4s"}
+    phases = [
+        {"name": "arriving", "shape": "ramp", "users": {"from": 10, "to": 1000}, "duration": "6s", "think": think},
+        {"name": "thousand", "users": 1000, "duration": "6s", "think": think},
+        {"name": "few", "users": 100, "duration": "3s", "think": think},
+        {"name": "spike", "shape": "spike", "users": {"base": 100, "peak": 1000}, "rise": "1s", "hold": "3s",
+         "fall": "1s", "duration": "8s", "think": think},
+    ]  # fmt: skip
+    run = certify(plan_file(tmp_path, mix={"SessionUser": {}}, phases=phases, generator={}))
+
+    assert [check for check in run.verdict["health"] if not check["passed"]] == [], run.out
+    # Each of a thousand users came, and came again in the spike.
+    by_phase = Counter(row["phase"] for row in run.iterations)
+    assert by_phase["arriving"] + by_phase["thousand"] > 1500
+    assert by_phase["spike"] > 900

@@ -67,11 +67,12 @@ class Project:
     settings: Path | None = None
     """A file beside docker-compose.yml."""
 
-    def compose(self, *words: str) -> None:
+    def compose(self, *words: str, profiles: Sequence[str] = ()) -> None:
         """Call Compose, with its output on standard error. Raises DockerError."""
         files = ["--file", str(ROOT / "docker-compose.yml")]
         files += ["--file", str(self.settings)] if self.settings else []
-        call = [*self.program, *files, "--project-name", self.name, "--profile", "run", *words]
+        chosen = [f"--profile={profile}" for profile in profiles]
+        call = [*self.program, *files, "--project-name", self.name, *chosen, *words]
         # In a session of its own: a Ctrl-C is for the run, whose end must still be seen to.
         if subprocess.run(call, stdout=sys.stderr, cwd=ROOT, start_new_session=True, check=False).returncode:
             raise DockerError(f"{' '.join(self.program)} {words[0]} failed\n{self.last_words()}".strip())
@@ -97,7 +98,7 @@ class Project:
 
     def down(self) -> None:
         """Remove containers, networks and volumes. Raises DockerError."""
-        self.compose("--profile", "grafana", "down", "--volumes", "--remove-orphans", "--timeout", "20")
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout=20", profiles=("run", "grafana"))
 
 
 def fetch(container: str, runs: Path) -> list[Path]:
@@ -156,7 +157,8 @@ def run(options: argparse.Namespace, passed_on: Sequence[str], name: str) -> int
         project.compose("build", "--quiet", "master")
         kept = False
         try:
-            project.compose("up", "--detach", "--no-build", *(["--no-deps"] if options.host else []), "certify")
+            alone = ["--no-deps"] if options.host else []
+            project.compose("up", "--detach", "--no-build", *alone, "certify", profiles=("run",))
             if options.workers:
                 scale = f"worker={options.workers}"
                 project.compose("up", "--detach", "--no-build", "--no-deps", "--scale", scale, "worker")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import subprocess
 import time
@@ -18,6 +19,7 @@ WORKERS = 3
 SCALE = "--time-scale=0.4"  # the sustained phase is as long as a window of 10 s, so every criterion has data
 SECRETS = ("SERVICE_TOKEN", "HEADER_SECRET", "POSTGRES_PASSWORD")
 _CUT_S = 10.0
+_TIMED = re.compile("latency|_ms$|goodput|stability|throughput")
 
 
 def samples(folder: Path) -> list[dict[str, Any]]:
@@ -26,6 +28,10 @@ def samples(folder: Path) -> list[dict[str, Any]]:
         with pa.OSFile(str(path)) as file:
             rows += pa.ipc.open_stream(file).read_all().to_pylist()
     return rows
+
+
+def _at_rest(done: Done) -> bool:
+    return not any("machine at rest" in note for note in done.record["notes"])
 
 
 def total(record: dict[str, Any], key: str) -> int:
@@ -84,9 +90,11 @@ def test_the_quickstart_on_a_master_and_workers_gives_its_verdict(clean: tuple[D
     assert len(seen.workers) == WORKERS
     verdict = done.verdict
     assert {"PASS": 0, "FAIL": 1, "INVALID": 3}[verdict["verdict"]] == done.code, done.output
-    # On a machine that has other work too the generator may be late, and says so; nothing else may be wrong.
-    assert [c["reason"] for c in verdict["criteria"] if c["state"] in {"fail", "no_data"}] == [], done.output
-    assert done.code in {0, 3}, done.output
+    wrong = [criterion for criterion in verdict["criteria"] if criterion["state"] in {"fail", "no_data"}]
+    if _at_rest(done):
+        assert (verdict["verdict"], wrong) == ("PASS", []), done.output
+    # On a machine that has other work too, what is a matter of time may be too late; nothing else may be wrong.
+    assert [c["reason"] for c in wrong if c["state"] == "no_data" or not _TIMED.search(c["metric"])] == [], done.output
     assert f"report: {done.folder}/report/report.html" in done.output
     assert (done.folder / "report" / "report.html").stat().st_size > 100_000
 
@@ -176,7 +184,7 @@ def disturbed(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory, plan
 
 def test_a_worker_that_is_cut_off_comes_back_and_one_that_is_killed_does_not(disturbed: Done) -> None:
     away = [span for process in disturbed.record["processes"] for span in process["away"]]
-    assert sorted(span["until_s"] is None for span in away) == [False, True], disturbed.output
+    assert sorted("until_s" not in span for span in away) == [False, True], disturbed.output
 
 
 def test_every_arrival_is_made_once_or_counted_as_lost(disturbed: Done, planned: dict[str, int]) -> None:

@@ -92,6 +92,7 @@ def test_every_container_is_up_and_well(stack: Stack) -> None:
         assert len(containers) == (WORKERS if service == "worker" else 1), service
         for container in containers:
             wait_for(service, lambda c=container: inspected(c)["State"]["Health"]["Status"] == "healthy")  # type: ignore[misc]
+    assert stack.containers("certify") == []
 
 
 def test_ports_are_open_to_this_machine_alone(stack: Stack) -> None:

@@ -187,6 +187,20 @@ _GROWING: tuple[tuple[str, str, str, Callable[[PhaseResult], str], str], ...] = 
         "look for connections that are not closed after an error or a timeout (netstat: CLOSE_WAIT), and for clients "
         "that are made anew for each request",
     ),
+    (
+        "file_leak",
+        "file_leak",
+        "open files of the target grew without end",
+        lambda p: f"in {p.name}, from {p.start_s:.0f} s to {p.end_s:.0f} s",
+        "look for files, pipes and locks that are opened for a request and not closed (lsof); the end is at ulimit -n",
+    ),
+    (
+        "thread_leak",
+        "thread_leak",
+        "threads of the target grew without end",
+        lambda p: f"in {p.name}, from {p.start_s:.0f} s to {p.end_s:.0f} s",
+        "look for threads and pools of them that are made for a request and not ended; take a dump of their stacks",
+    ),
 )
 
 

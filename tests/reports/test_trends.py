@@ -105,6 +105,16 @@ def test_handles_that_grow_without_end_are_named_by_their_kind(per_minute: float
     assert measured(tmp_path / "c", readings, "connection_leak").value is False
 
 
+@pytest.mark.parametrize(("metric", "kind"), [("open_files", "file_leak"), ("threads", "thread_leak")])
+def test_a_leak_of_handles_is_a_finding(metric: str, kind: str, tmp_path: Path) -> None:
+    phases = [{"name": "soak", "rate": 1, "duration": 300}]
+    built = RunBuilder({"criteria": []}, phases=phases).samples(steady(1, 0, 300, phase="soak"))
+    found = built.readings(target(metric, (20 + n / 5 for n in range(300)))).analyze(tmp_path).findings
+
+    assert [one.kind for one in found] == [kind]
+    assert found[0].evidence == ("in soak, from 0 s to 300 s",)
+
+
 def test_sockets_that_leak_are_no_leak_of_files(tmp_path: Path) -> None:
     sockets = [10.0 + n / 20 for n in range(600)]
     readings = [*target("open_files", [20 + n for n in sockets]), *target("connections", sockets)]

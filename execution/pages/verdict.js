@@ -222,7 +222,7 @@ class Verdict extends HTMLElement {
     const news = this.stage === view.stage ? [] : [view.ended ? `${STAGES[view.stage]}: ${view.ended.verdict}` : STAGES[view.stage]];
     for (const one of view.assessment?.criteria ?? []) {
       const before = this.states.get(one.index);
-      if (before && before !== one.state) news.push(`${one.metric} ${one.where}: ${STATES[one.state]}, ${one.measured}`);
+      if (before !== one.state && (before || one.state === 'fail')) news.push(`${one.metric} ${one.where}: ${STATES[one.state]}, ${one.measured}`);
       this.states.set(one.index, one.state);
     }
     if (news.length) this.said.textContent = news.join('. ');

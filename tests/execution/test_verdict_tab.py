@@ -84,11 +84,11 @@ def test_the_tab_follows_a_run_to_its_verdict_and_its_report(url: str, plan: Pat
 
         # A limit that breaks turns red, and those who listen are told.
         browser.wait_for(f"{BROKEN}.length === 2")
+        assert "latency_p50_ms in long: broken" in text(browser, "[role=status]")
         rows = f"[...{BROKEN}].map(row => [...row.querySelectorAll('.badge, th')].map(one => one.textContent))"
         assert browser.run(rows) == [["fail", "latency_p50_ms in first"], ["broken", "latency_p50_ms in long"]]
         color = f"getComputedStyle({BROKEN}[1].querySelector('td.measured')).color"
         assert red_over_green(browser.run(color)) > 2
-        assert "latency_p50_ms in long: broken" in text(browser, "[role=status]")
         assert "long: " in text(browser, ".place")
         assert "known at the end" in text(browser, ".criteria")
         assert text(browser, ".windows").count("phase ") == 2

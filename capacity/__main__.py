@@ -100,12 +100,14 @@ def _settings(options: argparse.Namespace, limits: Limits) -> Settings:
         text = f"must be given: {limits.phase.name} of the plan says nothing in {limits.by.unit}"
         raise PlanError([Problem("command line", "--start", text)])
     start = start if start is not None else max((limits.nominal or 0.0) / 4, 1.0 if limits.by is By.USERS else 0.25)
-    if options.highest <= start:
-        text = f"must be above the load at which the search starts ({start:g}), got {options.highest:g}"
+    most = limits.plan.pool.max_users if limits.by is By.USERS else 1e6
+    highest = min(options.highest, float(most))
+    if highest <= start:
+        text = f"must be above the load at which the search starts ({start:g}), got {highest:g}"
         raise PlanError([Problem("command line", "--highest", text)])
     return Settings(
         start=start,
-        highest=options.highest,
+        highest=highest,
         whole=limits.by is By.USERS,
         precision=options.precision,
         probe_s=options.probe,
@@ -128,6 +130,7 @@ def _result(options: argparse.Namespace, limits: Limits, trials: Trials, found: 
         plan=limits.plan.id,
         title=limits.plan.title,
         plan_file=options.plan,
+        folder=str(trials.folder),
         host=record.host if record is not None else limits.plan.target.host,
         unit=limits.by.unit,
         capacity=capacity.load if capacity is not None else None,

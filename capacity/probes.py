@@ -104,7 +104,7 @@ class Probe:
     trouble: str | None = None
     """Why this says nothing about the server: the generator was not well, or data is missing."""
     run: str = ""
-    """Folder of the run."""
+    """Folder of the run, from that of the search."""
 
     @property
     def broken(self) -> bool | None:

@@ -52,6 +52,8 @@ class Result:
     plan: str
     title: str
     plan_file: str
+    folder: str
+    """Of the search: the runs of the probes are named from there."""
     host: str
     unit: str
     capacity: float | None

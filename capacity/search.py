@@ -15,7 +15,7 @@ from capacity.probes import Batch, Probe, Prober, Role, Step, Stopped
 
 _KNOWN_FACTOR = 1.6
 """The posterior's ends may be so far apart for probes on both sides to make sense."""
-_MOST_RUNGS = 12
+_MOST_RUNGS = 5
 _ANCHOR_SHARE = 0.6
 _OFFSETS = (-1.0, 1.0, -0.45, 0.45)
 _WIDEST, _NARROWEST = 0.10, 0.05
@@ -110,11 +110,10 @@ class Search:
     def _climb(self) -> bool:
         """Double the load until a limit breaks, or halve it until all hold; False when there is no such load."""
         settings = self._settings
-        low = settings.start
-        loads = [low]
-        while loads[-1] < settings.highest and len(loads) < _MOST_RUNGS:
-            loads.append(min(loads[-1] * 2, settings.highest))
-        self._hold([self._rung(load) for load in loads], stop=True)
+        low = top = settings.start
+        self._hold([self._rung(load) for load in self._doubled(low)], stop=True)
+        while not self._any(True) and (top := self._doubled(top)[-1]) < settings.highest:
+            self._hold([self._rung(load) for load in self._doubled(top)[1:]], stop=True)
         while not self._any(False) and low > settings.start / 2**9:
             halves = [self._load(low / 2**n) for n in (3, 2, 1) if not settings.whole or low / 2**n >= 1]
             if not halves:
@@ -124,8 +123,15 @@ class Search:
         if not self._any(False):
             self.found.ended = f"a limit is broken already at the lowest load that was tried, {low:g}"
         elif not self._any(True):
-            self.found.ended = f"no limit is broken up to the highest load that was tried, {loads[-1]:g}"
+            self.found.ended = f"no limit is broken up to the highest load that was tried, {top:g}"
         return self._any(False) and self._any(True)
+
+    def _doubled(self, load: float) -> list[float]:
+        """Return a load and its doubles, as many as one run holds."""
+        loads = [load]
+        while loads[-1] < self._settings.highest and len(loads) < _MOST_RUNGS:
+            loads.append(min(loads[-1] * 2, self._settings.highest))
+        return loads
 
     def _any(self, broken: bool) -> bool:
         return any(probe.broken is broken for probe in self.found.valid)

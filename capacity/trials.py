@@ -126,7 +126,9 @@ class Trials:
         for one in run.record.preconditions:
             if not one.held:
                 self.notes.append(f"before batch {self._count}: {one.name}: {one.found}")
-        probes = probes_of(run, folder, batch.steps, self.limits, run.record.clock_origin - self.begin)
+        probes = probes_of(
+            run, folder.relative_to(self.folder), batch.steps, self.limits, run.record.clock_origin - self.begin
+        )
         if not probes and not self.interrupted:
             raise Stopped(f"no probe was held to its end: {'; '.join(run.record.notes) or folder}")
         return probes

@@ -46,7 +46,8 @@ def result(found: Found, **changes: Any) -> Result:
     law, knee = laws(probes)
     low, high = found.interval or (None, None)
     values: dict[str, Any] = {
-        "plan": "P", "title": "a <b>plan</b>", "plan_file": "p.yaml", "host": "http://127.0.0.1:1", "unit": "RPS",
+        "plan": "P", "title": "a <b>plan</b>", "plan_file": "p.yaml", "folder": "/tmp",
+        "host": "http://127.0.0.1:1", "unit": "RPS",
         "capacity": found.capacity.load if found.capacity else None, "low": low, "high": high,
         "capacity_rps": found.capacity.load if found.capacity else None,
         "limiting": "latency_p95_ms < 300 ms", "highest_held": 49.0, "lowest_broken": 51.0,

@@ -44,7 +44,7 @@ def test_a_short_search_finds_about_where_a_known_capacity_is(tmp_path: Path) ->
     assert found["sizing"][0]["instances"] >= 500 / found["low"]
     broken = [p for p in found["probes"] if p["readings"][0]["bad"] > 0.05 * p["readings"][0]["trials"]]
     assert 0 < len(broken) < len(found["probes"])
-    assert all((Path(probe["run"]) / "report" / "report.html").exists() for probe in found["probes"])
+    assert all((Path(found["folder"]) / probe["run"] / "report" / "report.html").exists() for probe in found["probes"])
     (page,) = tmp_path.glob("capacity/*-KNOWN/capacity.html")
     assert "Universal Scalability Law" in page.read_text(encoding="utf-8")
 

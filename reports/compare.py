@@ -218,7 +218,7 @@ def strip_of(change: Change) -> Strip | None:
     if change.worse is None or change.change is None:
         return None
     sign = 1 if METRICS[change.metric].better is Better.LOWER else -1
-    reach = max(2.5 * change.tolerance, 1e-9)  # beyond it the arm leaves the strip: the figures stand beside it
+    reach = max(4 * change.tolerance, 1e-9)  # beyond it the arm leaves the strip: the figures stand beside it
 
     def place(value: float) -> float:
         return round(_WIDTH / 2 * (1 + min(max(value / reach, -1.0), 1.0)), 1)

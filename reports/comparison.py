@@ -7,6 +7,7 @@ from plans.exits import Exit
 from plans.metrics import METRICS
 from reports.analysis import Verdict
 from reports.changes import Change, Word, change_of, usual_tolerance
+from reports.figures import change_text
 from reports.snapshots import Judged, Snapshot
 from reports.windows import Scope
 
@@ -77,7 +78,7 @@ class Comparison:
             better = f", {len(found)} of them better" if self.word is Word.IMPROVED else ""
             return [f"none of {len(self.judged)} judged figures is worse by more than is tolerated{better}"]
         why = "" if self.word is Word.REGRESSED else ": run longer, or allow more (worse_at_most, --tolerance)"
-        return [f"{row.change.metric} {row.where}: {self.word}{why}" for row in found]
+        return [f"{row.change.metric} {row.where}: {self.word}{_size(row.change)}{why}" for row in found]
 
 
 def compare(before: Snapshot, after: Snapshot, tolerance: float | None = None) -> Comparison:
@@ -90,6 +91,13 @@ def compare(before: Snapshot, after: Snapshot, tolerance: float | None = None) -
     problems = [why for one in (before, after) if (why := one.unfit)]
     figures = list(_figures(before, after))
     return Comparison(before, after, judged, others, figures, differences(before, after), problems)
+
+
+def _size(change: Change) -> str:
+    if change.interval is None:
+        return ""
+    low, high = (change_text(end, change.metric) for end in change.interval)
+    return f", {change_text(change.change, change.metric)} ({low} to {high})"
 
 
 def main_scope(before: Snapshot, after: Snapshot) -> Scope:

@@ -17,6 +17,7 @@ from reports.compare import main, to_html, to_markdown
 from reports.comparison import SHOWN, compare
 from reports.snapshots import Figure, NoSnapshot, Scoped, Snapshot, read_snapshot
 from reports.statistics import t_quantile
+from tests.reports.browser import BINARY, MISSING, Browser
 from tests.reports.simulated_runs import run_folder
 
 
@@ -155,6 +156,19 @@ def test_a_slower_run_is_a_regression_with_exit_code_1(
     page = (place / "comparison-with-good.html").read_text(encoding="utf-8")
     assert 'data-verdict="FAIL"' in page
     assert "chart-0" in page
+
+
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+def test_the_page_draws_both_runs_fits_a_phone_and_asks_nobody(folders: dict[str, Path]) -> None:
+    assert main([str(folders["good"]), str(folders["slow"])]) == 1
+    with Browser() as browser:
+        for width, theme in ((1440, "light"), (360, "dark")):
+            browser.screen(width, 1200, theme)
+            browser.open(folders["slow"] / "report" / "comparison-with-good.html")
+            assert browser.complaints == []
+            assert [url for url in browser.requests if not url.startswith("file:")] == []
+            assert browser.run("document.querySelectorAll('.plot canvas').length") == 3
+            assert browser.run("document.documentElement.scrollWidth") <= width
 
 
 def test_equal_runs_are_the_same_with_exit_code_0(folders: dict[str, Path]) -> None:

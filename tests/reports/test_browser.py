@@ -267,13 +267,6 @@ def test_four_hours_in_seconds_draw_within_three_seconds(browser: Browser, pages
     assert browser.run("(t => { charts.build(); return performance.now() - t; })(performance.now())") < 3000
 
 
-def test_the_page_prints(browser: Browser, pages: dict[str, Path], pictures: Path) -> None:
-    shown(browser, pages["FAIL"], theme="dark")
-    browser.pdf(pictures / "FAIL.pdf")
-    assert (pictures / "FAIL.pdf").read_bytes().startswith(b"%PDF")
-    assert browser.complaints == []
-
-
 def test_without_a_mouse_the_first_stop_skips_to_the_verdict(browser: Browser, pages: dict[str, Path]) -> None:
     shown(browser, pages["PASS"])
     browser.key("Tab", 9)

@@ -143,12 +143,14 @@ def test_paper_has_every_section_in_light_and_no_chart_is_clipped(browser: Brows
     shown(browser, tmp_path, made, theme="dark")
     heads = browser.run("[...document.querySelectorAll('h2, h3')].map(h => h.textContent.trim())")
     browser.pdf(tmp_path / "report.pdf")
-    pages = [page.extract_text() for page in PdfReader(tmp_path / "report.pdf").pages]
+    paper = PdfReader(tmp_path / "report.pdf").pages
+    pages = [page.extract_text() for page in paper]
     text = " ".join(unicodedata.normalize("NFKC", " ".join(pages)).split())  # fi is one sign on paper
     assert [head for head in heads if " ".join(head.split())[:40] not in text] == []
     assert made.errors[0].example[:20] in text
     assert "ttft_due_p95_ms" in text
-    assert all(page.mediabox.width > page.mediabox.height for page in PdfReader(tmp_path / "report.pdf").pages)
+    assert all(page.mediabox.width > page.mediabox.height for page in paper)
+    assert browser.complaints == []
 
     browser.call("Emulation.setEmulatedMedia", media="print")
     browser.size(PAPER_WIDTH, 1000)

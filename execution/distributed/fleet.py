@@ -335,6 +335,8 @@ class Fleet:
         for member in self._roster.members.values():
             if lost := sum(map(sum, map(dict.values, self._missing_of(member).values()))):
                 self._note(f"{lost} arrivals were lost with worker {member.name}")
+            if excess := losses.beyond(member, self._made(member), self._schedule):
+                self._intake.desk(member.name).errors.append(f"{excess} arrivals were made beside its own")
 
     def _made(self, member: Member) -> ByPhase:
         """Return what came due in a worker: by its own word, or as far as its samples tell."""

@@ -16,6 +16,14 @@ def missing(member: Member, made: ByPhase, schedule: Schedule, stopped_at: float
     return _minus(counted([part.ended(until) for part in member.parts], schedule), made)
 
 
+def beyond(member: Member, made: ByPhase, schedule: Schedule) -> int:
+    """Return how many arrivals a worker made that were not its own; anything but 0 is a fault of this program."""
+    owned = counted([part.ended(member.stopped_s) for part in member.parts], schedule)
+    opened = {span.name for span in schedule.spans if not span.closed}
+    excess = _minus({phase: counts for phase, counts in made.items() if phase in opened}, owned)
+    return sum(sum(counts.values()) for counts in excess.values())
+
+
 def _minus(whole: ByPhase, part: ByPhase) -> ByPhase:
     """Return what is left of counts, without those that nothing is left of."""
     left = {

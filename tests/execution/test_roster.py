@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from execution.distributed.clocks import Comparison
-from execution.distributed.losses import missing, total
+from execution.distributed.losses import beyond, missing, total
 from execution.distributed.roster import LEASE_S, MISSED_S, Order, Roster
 from shapes.arrivals import Schedule, schedule
 from shapes.stripes import counted
@@ -136,6 +136,8 @@ def test_arrivals_without_a_sample_are_counted_by_phase_and_scenario() -> None:
     ((scenario, count),) = owned["a"].items()
     made = {"a": {scenario: count - 7}, "b": owned["b"]}
     assert missing(member, made, run.schedule, float("inf")) == {"a": {scenario: 7}}
+    assert beyond(member, owned, run.schedule) == 0
+    assert beyond(member, total([owned, {"b": {scenario: 2}}]), run.schedule) == 2
     assert total([made, {"a": {scenario: 7}}]) == owned
 
 

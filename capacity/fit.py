@@ -33,7 +33,7 @@ _NO_FLOOR = np.zeros(1)
 _NOISE = np.geomspace(1.0, 64.0, 9)
 """Variance of the counts over that of independent ones."""
 _POINTS = 121
-_WIDE, _NARROW = 0.15, 0.08
+_WIDE, _NARROW = 0.15, 0.06
 """The bandwidth, in the logarithm of the load: twice what the capacity may be off by, in these bounds. Probes within it
 weigh 1, at twice the bandwidth nothing. The more is known, the nearer the line is fitted."""
 _BANDWIDTHS = 2.0

@@ -198,7 +198,7 @@ _WHAT_TO_DO = {
 
 
 def stress_findings(found: list[Stress]) -> list[Finding]:
-    """Return a finding for each degradation that has a name."""
+    """Return a finding for each degradation that has a name; waiting that breaks no limit is none."""
     return [
         Finding(
             "degradation",
@@ -208,7 +208,7 @@ def stress_findings(found: list[Stress]) -> list[Finding]:
             _WHAT_TO_DO[Pattern(stress.pattern)],
         )
         for stress in found
-        if stress.pattern != Pattern.NONE
+        if stress.pattern != Pattern.NONE and (stress.pattern != Pattern.QUEUEING or any(map(is_broken, stress.steps)))
     ]
 
 

@@ -58,6 +58,15 @@ def test_the_pattern_is_named_from_what_the_steps_show(server: dict[str, Any], p
     assert [f"degraded by {pattern}" in text for text in words] == ([] if pattern == "none" else [True])
 
 
+def test_waiting_that_breaks_no_limit_is_named_and_is_no_trouble(tmp_path: Path) -> None:
+    mild = [{"phase": "stress", "metric": "latency_p95_ms", "below": 600_000}]
+    samples = served(arrivals(PHASES, seed=1), capacity=CAPACITY)
+    made = RunBuilder({"criteria": mild}, phases=PHASES).samples(samples).analyze(tmp_path)
+
+    assert stress_of(made).pattern == "queueing"
+    assert [finding for finding in made.findings if finding.kind == "degradation"] == []
+
+
 def test_errors_at_every_load_are_no_pattern_of_overload(tmp_path: Path) -> None:
     samples = [
         failed(s.due_s, Outcome.HTTP_ERROR, "HTTP 500", phase=s.phase, status=500, latency_s=0.01) if n % 20 == 0 else s

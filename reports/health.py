@@ -18,7 +18,7 @@ _FEWEST_FOR_PHASE = 100
 latest start, which the p99 of a hundred is too. One late start of a few is no finding."""
 _SHORTEST_SPAN_S = 10.0
 """Of 500 ticks the p99 is the sixth worst: a single hiccup in a shorter phase would decide."""
-_FEWEST_TICKS_PER_S = 45.0
+_FEWEST_TICKS_PER_S = 35.0
 """Of the 50 that a generator reports for each second, late ones included; fewer mean that readings are missing."""
 _MORE_PROCESSES = "use more processes or workers, or a faster machine; the load was not what the plan says"
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ input()
 
 
 def test_it_watches_the_machine_at_even_times(monitor: StartMonitor) -> None:
-    running = monitor("--host", origin=time.monotonic() + 0.5, interval=0.2)
+    running = monitor("--host", origin=time.monotonic() + 3, interval=0.2)
     wait_for(lambda: running.now() > 1.5)
     last = running.stop()
     metrics = {str(reading["metric"]) for reading in running.readings()}
@@ -43,7 +44,9 @@ def test_it_watches_the_machine_at_even_times(monitor: StartMonitor) -> None:
     assert len(early) <= len(times) / 3, f"most readings stand at multiples of the interval: {times}"
     assert all(0 <= share <= 1 for share in running.values("host", "cpu_share"))
     assert all(0 < share < 1 for share in running.values("host", "memory_share"))
-    assert all(0 <= cores <= (os.cpu_count() or 1) * 1.5 for cores in running.values("host", "cpu_cores"))
+    assert all(cores >= 0 for cores in running.values("host", "cpu_cores"))
+    # Of a short interval the system's own ticks are a large part: one reading may be too high, not most of them.
+    assert statistics.median(running.values("host", "cpu_cores")) <= (os.cpu_count() or 1) * 1.1
 
 
 @pytest.mark.alone

@@ -189,7 +189,7 @@ def test_what_may_not_be_seen_of_one_process_is_absent_for_the_tree(
     monkeypatch.setattr(type(psutil.Process()._proc), "memory_info", refuse)  # type: ignore[attr-defined]
     probe = TargetProbe(ByPid(psutil.Process().pid), Clock(0), Journal(tmp_path))
     values = probe.read()
-    assert set(values) == {"threads", "processes"}
+    assert set(values) == {"threads", "processes", "cores_available"}
 
 
 def test_the_first_reading_of_a_process_has_no_cpu(tmp_path: Path) -> None:

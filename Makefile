@@ -58,7 +58,7 @@ export DATABASE_URL := $(DB)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: docker-run docker-up docker-down docker-test help setup llama otel run distributed api websocket database all ci web report plans test retest fuzz lint calibrate bench peers clean case baseline compare history prune certificate selftest stresstest leaktest
+.PHONY: docker-run docker-up docker-down docker-test help setup llama otel run distributed api websocket database all ci web report plans test longtest retest fuzz lint calibrate bench peers clean case baseline compare history prune certificate selftest stresstest leaktest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,8 +134,8 @@ catalytic: $(VENV)/run.stamp ## the scenarios of a SaaS platform (SCENARIO=spike
 nightly: $(VENV)/run.stamp ## both of these at full length, the soak and the hour of endurance among them (six and a half hours)
 	@$(BIN)/python certify.py plans/catalytic plans/victor --include-soak $(OPTIONS)
 
-rehearse: $(VENV)/run.stamp ## run every plan for a second on the embedded platform: does each come to a verdict? (minutes)
-	@$(BIN)/python -m selftest.rehearsal
+rehearse: $(VENV)/run.stamp ## run every plan (PLANS= some) for a second on the embedded platform: does each come to a verdict? (minutes)
+	@$(BIN)/python -m selftest.rehearsal $(PLANS)
 
 web: $(VENV)/run.stamp ## Locust's web UI on http://127.0.0.1:8089 (WEB_PORT=), with PLAN in its start form
 	@$(BIN)/python -m locust -f locustfile.py --web-host 127.0.0.1 --web-port $(WEB_PORT) --plan $(PLAN) $(OPTIONS)
@@ -186,6 +186,9 @@ test: $(VENV)/dev.stamp ## run all tests, in WORKERS= processes
 	@$(MAKE) --silent otel || echo "the OpenTelemetry SDK could not be installed: its tests are skipped"
 	@$(MAKE) --silent llama || echo "llama.cpp's server could not be installed: its tests are skipped"
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+longtest: $(VENV)/dev.stamp ## run the tests that take minutes: whole searches, faults and overloads for real
+	$(BIN)/python -m pytest -m long
 
 retest: $(VENV)/dev.stamp ## run what failed in the last `make test` once more, one by one
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none

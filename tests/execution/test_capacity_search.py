@@ -31,6 +31,7 @@ def kept(tmp_path: Path) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.long
 def test_a_short_search_finds_about_where_a_known_capacity_is(tmp_path: Path) -> None:
     done = subprocess.run(
         command(tmp_path, "--time-limit=40s", "--for=500"), cwd=ROOT, capture_output=True, text=True, check=False
@@ -49,6 +50,7 @@ def test_a_short_search_finds_about_where_a_known_capacity_is(tmp_path: Path) ->
     assert "Universal Scalability Law" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_an_interrupted_search_keeps_what_it_found_and_says_so(tmp_path: Path) -> None:
     with subprocess.Popen(
         command(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}

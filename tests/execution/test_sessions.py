@@ -78,6 +78,7 @@ def test_a_user_of_sessions_runs_alone_and_removes_its_session(tmp_path: Path, t
     assert target.metric("sessions_open") == 0
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_1000_closed_users_and_a_spike_to_1000_leave_the_generator_valid(tmp_path: Path) -> None:
     think = {"min": "2s", "max": "4s"}

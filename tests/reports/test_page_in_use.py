@@ -187,6 +187,7 @@ def test_the_page_of_an_odd_run_opens_and_says_what_it_has(browser: Browser, tmp
     assert made.verdict is not Verdict.PASS or name == "one sample"
 
 
+@pytest.mark.long
 def test_the_page_of_a_million_samples_opens(browser: Browser, tmp_path: Path) -> None:
     from benchmarks.soak import write_soak  # noqa: PLC0415
     from reports.analyzer import analyze  # noqa: PLC0415

@@ -58,6 +58,7 @@ def test_an_unknown_fault_is_refused_before_anything_runs(tmp_path: Path, capsys
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_faults_are_found_by_their_names_and_a_healthy_platform_has_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def test_an_overload_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixt
     assert "no overload is called 'flood'" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_platform_that_refuses_what_it_cannot_do_is_found_rejecting(tmp_path: Path) -> None:
     plan = plan_of(BY_NAME["refuses at once"], 1)
     lengths = (6, 8, 20)

@@ -358,8 +358,8 @@ class Fleet:
         return records
 
     def processes(self) -> list[ProcessRecord]:
-        """Return the record of each worker; of one that is lost what came of it."""
-        return [self._record(crew) for crew in self._crew.values()]
+        """Return the record of each worker that took part; of one that is lost what came of it."""
+        return [self._record(crew) for name, crew in self._crew.items() if name in self._roster.members]
 
     def _record(self, crew: _Crew) -> ProcessRecord:
         desk = self._intake.desk(crew.known.name)

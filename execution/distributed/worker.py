@@ -82,7 +82,8 @@ class Worker:
         events.test_stop.add_listener(lambda **_: self._on_test_stop())
         events.quitting.add_listener(lambda **_: self._on_quitting())
         gevent.signal_handler(signal.SIGINT, self._quit)
-        if getattr(environment.parsed_options, "exit_with_parent", False):
+        # Not of the parsed options: a run that is under way has put its master's in their place.
+        if "--exit-with-parent" in sys.argv:
             gevent.spawn(self._end_with_input)
         self._heard = monotonic()
         events.heartbeat_received.add_listener(self._on_heartbeat)

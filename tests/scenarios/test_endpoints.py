@@ -147,8 +147,12 @@ def called(name: str, arguments: str) -> Script:
     ("name", "arguments", "error"),
     [
         ("set_timer", '{"minutes": 5', "tool call: the arguments of set_timer are not JSON"),
-        ("set_timer", '{"minutes": "5"}', "tool call: the arguments of set_timer are not of its schema: '5' is not"),
-        ("set_timer", "{}", "tool call: the arguments of set_timer are not of its schema: 'minutes' is a required"),
+        (
+            "set_timer",
+            '{"minutes": "5"}',
+            "tool call: the arguments of set_timer are not of its schema: ['minutes'] \"5\" is not",
+        ),
+        ("set_timer", "{}", 'tool call: the arguments of set_timer are not of its schema: "minutes" is a required'),
         ("launch_rocket", "{}", "tool call: there is no tool 'launch_rocket'"),
     ],
 )

@@ -13,8 +13,10 @@ Reader = Callable[[int], tuple[bytes, float]]
 At the end of a connection there are none. Raises OSError, of which BlockingIOError says that there is nothing to read.
 """
 
-_SO_TIMESTAMPNS = 35 if sys.platform == "linux" else None
-"""The option has no name in Python's module; its number is that of Linux."""
+KERNEL_STAMPS = sys.platform == "linux"
+"""Whether the kernel is asked for stamps."""
+_SO_TIMESTAMPNS = 35
+"""Linux's number of the option, which has no name in Python's module."""
 _ROOM = 64
 _moment_of = struct.Struct("@ll").unpack_from
 _OLDEST_S = 1.0
@@ -27,7 +29,7 @@ def reader(sock: socket.socket) -> Reader:
     The stamp is that of the last packet that was read. Where the kernel gives none (a Unix socket, another system), it
     is the moment at which the read was over. No stamp is earlier than the one before.
     """
-    if _SO_TIMESTAMPNS is not None:
+    if KERNEL_STAMPS:
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     if not hasattr(sock, "recvmsg"):

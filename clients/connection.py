@@ -16,6 +16,7 @@ import gevent
 from gevent.socket import SHUT_RD
 
 from clients.arrival import reader
+from clients.batches import watcher
 from clients.errors import TimedOut
 from clients.incoming import Incoming
 from clients.options import Options
@@ -71,7 +72,7 @@ class Connection:
         self._waiting: Any = None
         self._parked = False  # True while the waiting greenlet is in this object's own wait, and may be switched to
         self._idle, self._reading = self._while_idle, self._on_readable
-        self._watcher = self._hub.loop.io(sock.fileno(), _READ)
+        self._watcher = watcher(self._hub.loop, sock.fileno(), together=options.together)
         self._watcher.start(self._idle)
 
     def close(self) -> None:
@@ -278,18 +279,19 @@ class TlsConnection(Connection):
     def shake_hands(self) -> None:
         """Agree with the server on keys. Raises OSError, of which a certificate that is not trusted is one."""
         self._waiting = gevent.getcurrent()
-        self._watcher.callback = self._waiting.switch
-        while True:
-            try:
-                self._session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                self._flush()
-            self._hub.switch()
-            with suppress(BlockingIOError):
-                self._fill(_READ_SIZE)
+        self._watcher.stop()  # no batch: a handshake's time is not that of a kernel's stamp
+        with closing(self._hub.loop.io(self._sock.fileno(), _READ)) as readable:
+            while True:
+                try:
+                    self._session.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    self._flush()
+                self._hub.wait(readable)
+                with suppress(BlockingIOError):
+                    self._fill(_READ_SIZE)
         self._flush()
-        self._watcher.callback = self._idle
+        self._watcher.start(self._idle)
 
     def wire_form(self, data: bytes) -> bytes:
         """Return the bytes that stand for `data` on the wire."""

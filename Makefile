@@ -185,7 +185,7 @@ certificate: $(VENV)/run.stamp ## one page over the cases in CASES=plans/hxp, fr
 test: $(VENV)/dev.stamp ## run all tests, in WORKERS= processes
 	@$(MAKE) --silent otel || echo "the OpenTelemetry SDK could not be installed: its tests are skipped"
 	@$(MAKE) --silent llama || echo "llama.cpp's server could not be installed: its tests are skipped"
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 longtest: $(VENV)/dev.stamp ## run the tests that take minutes: whole searches, faults and overloads for real
 	$(BIN)/python -m pytest -m long

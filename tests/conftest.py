@@ -16,33 +16,31 @@ from pathlib import Path
 
 import psutil
 import pytest
+from xdist.remote import Producer
+
+from tests.handing_out import InPieces, place
 
 _MARK = "PROOFLOAD_TESTS"
-_RUNS = Path(__file__).parent / "execution"
 _ATTEMPTS = 3
 _PATIENCE_S = 5.0
 
 
 def pytest_configure() -> None:
     os.environ[_MARK] = uuid.uuid4().hex  # every process that the tests of this one start inherits it
+    # Hundreds of processes are started, and need not compile the same modules again and again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the runs, which wait most, and end with the tests that are to be alone.
-
-    The tests of any other module stay together, so that its servers are started once.
-    """
+    """Begin with the runs, which wait most, and end with the tests that are to be alone."""
     for item in items:
         if _is_alone(item):
-            item.add_marker(pytest.mark.xdist_group("alone"))
             item.add_marker(pytest.mark.flaky(reruns=_ATTEMPTS - 1))
-        elif not _is_run(item):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(_RUNS.parent))))
-    items.sort(key=lambda item: (_is_alone(item), not _is_run(item)))
+    items.sort(key=lambda item: (_is_alone(item), *place(item.nodeid)))
 
 
-def _is_run(item: pytest.Item) -> bool:
-    return item.path.is_relative_to(_RUNS)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InPieces:
+    return InPieces(config, log)
 
 
 def _is_alone(item: pytest.Item) -> bool:

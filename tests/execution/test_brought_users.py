@@ -18,8 +18,6 @@ from tests.execution.harness import ENVIRONMENT, ROOT, Finished, certify, plan_f
 
 __all__ = ["certificates", "secure"]  # fixtures
 
-pytestmark = pytest.mark.xdist_group("brought users")  # one run serves them all
-
 
 USERS = str(ROOT / "tests" / "execution" / "my_users.py")
 Row = dict[str, Any]

@@ -26,8 +26,6 @@ PLACE = ROOT / "build" / "apis"
 PRISM = "@stoplight/prism-cli@5"
 CONNEXION = ("connexion[flask,mock,uvicorn]==3.3.0",)
 
-pytestmark = pytest.mark.xdist_group("other people's servers")
-
 
 def installed(tool: Path, *commands: list[str]) -> Path:
     """Return a program, after installing it if it is not there."""

@@ -208,7 +208,13 @@ fuzz: $(VENV)/dev.stamp ## harmed bytes for the clients' parsers, for SECONDS=30
 lint: $(VENV)/dev.stamp ## ruff, and mypy for this system and for Windows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --silent --jobs=2 types types-of-windows
+
+.PHONY: types types-of-windows
+types:
 	$(BIN)/mypy .
+
+types-of-windows:
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 certify.py locustfile.py target monitoring reports
 
 calibrate: $(VENV)/run.stamp ## say how much load this machine can honestly generate (two minutes)

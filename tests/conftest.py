@@ -1,8 +1,9 @@
 """How the tests share the machine, and what they may not leave on it.
 
 `make test` runs them in several processes, because most of the long ones wait; plain `pytest` runs them one by one.
-A test marked `alone` measures time: while it runs, no other does, and it has three attempts. A machine that is busy
-with something else delays a process now and then; what is wrong is wrong in every attempt.
+A test marked `alone` measures time: while it runs, no other does. One marked `clock` watches a clock, and has room
+for what others do meanwhile. Both have three attempts: a machine that is busy with something else delays a process now
+and then; what is wrong is wrong in every attempt.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the runs, which wait most, and end with the tests that are to be alone."""
     for item in items:
-        if _is_alone(item):
+        if _is_alone(item) or item.get_closest_marker("clock") is not None:
             item.add_marker(pytest.mark.flaky(reruns=_ATTEMPTS - 1))
     items.sort(key=lambda item: (_is_alone(item), *place(item.nodeid)))
 

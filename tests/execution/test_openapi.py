@@ -26,6 +26,8 @@ PLACE = ROOT / "build" / "apis"
 PRISM = "@stoplight/prism-cli@5"
 CONNEXION = ("connexion[flask,mock,uvicorn]==3.3.0",)
 
+pytestmark = pytest.mark.timeout(400)  # for the first run, which installs them
+
 
 def installed(tool: Path, *commands: list[str]) -> Path:
     """Return a program, after installing it if it is not there."""

@@ -1,5 +1,6 @@
 """Tests that share servers go to one process, and none waits at the end for a long one."""
 
+import os
 import re
 import subprocess
 import sys
@@ -28,9 +29,17 @@ def test_runs_go_first_and_those_that_share_before_the_others() -> None:
 
 
 def test_each_module_is_run_by_one_process() -> None:
-    modules = [QUICK, "tests/plans/test_choosing.py", "tests/shapes/test_stripes.py"]
-    command = [sys.executable, "-m", "pytest", "--numprocesses=2", "--verbose", "-p", "no:cacheprovider", *modules]
-    done = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, timeout=100, check=True)
+    modules = [QUICK, "tests/plans/test_faults.py", "tests/data/test_traces.py"]
+    plugins = ("-p", "xdist", "-p", "pytest_timeout", "-p", "pytest_rerunfailures", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plugins, "--numprocesses=2", "--verbose", *modules],
+        cwd=TESTS.parent,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
     processes: dict[str, set[str]] = {module: set() for module in modules}
     for process, name in re.findall(r"^\[(gw\d)\] .* PASSED (\S+)", done.stdout, re.MULTILINE):
         processes[module_of(name)].add(process)

@@ -1,12 +1,9 @@
 """A run from one command to its verdict, on real traffic."""
 
-import itertools
-import json
 import subprocess
 from pathlib import Path
 
 import pytest
-from scipy import stats
 
 from tests.execution.harness import ENVIRONMENT, LOCUST, certify, plan_file, pushing, serving
 
@@ -99,28 +96,6 @@ def test_a_stall_of_the_server_is_in_the_latency_of_every_arrival_that_was_due_i
     assert worst["done_s"] - worst["due_s"] == pytest.approx(5, rel=0.05)
     # The load went on during the stall: the schedule does not wait for the server.
     assert sum(row["sent_s"] - row["due_s"] < 0.2 for row in in_stall) > 240
-
-
-@pytest.mark.alone
-def test_poisson_arrivals_are_poisson_as_the_server_sees_them(tmp_path: Path) -> None:
-    # 25/s: the machine's own jitter of a millisecond is small beside the mean gap of 40 ms.
-    log = tmp_path / "arrivals"
-    phases = [{"name": "only", "rate": 25, "duration": "20s"}]
-    with serving("--log", str(log)) as host:
-        run = certify(plan_file(tmp_path, phases=phases, arrivals="poisson"), f"--host={host}")
-
-    assert run.code == 0, run.out
-    seen = json.loads(log.read_text())["load"]
-    assert len(seen) == len(run.iterations)
-    counts = [0] * 20
-    for moment in seen:
-        counts[min(int(moment - seen[0]), 19)] += 1
-    dispersion = stats.tvar(counts) / stats.tmean(counts)
-    # 20 counts: the index of dispersion times 19 is chi-square with 19 degrees of freedom.
-    low, high = stats.chi2.ppf([0.0005, 0.9995], 19) / 19
-    assert low < dispersion < high
-    gaps = [b - a for a, b in itertools.pairwise(seen)]
-    assert stats.kstest(gaps, "expon", args=(0, sum(gaps) / len(gaps))).pvalue > 0.001
 
 
 def test_a_failed_precondition_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -14,6 +14,8 @@ PERMILLE = {"p50": 500, "p90": 900, "p95": 950, "p99": 990, "p999": 999}
 
 _Z95 = 1.959963984540054
 _MOST_TREND_POINTS = 600
+
+# scipy.stats is imported by what computes a trend: it takes half a second and 45 MB, which a short run need not pay.
 
 
 def rank(count: int, permille: int) -> int:
@@ -78,11 +80,15 @@ def thinned(times: Floats, values: Floats) -> tuple[Floats, Floats]:
 
 def slope(times: Floats, values: Floats) -> float:
     """Return the Theil-Sen slope per second: the median of the slopes of all pairs. Needs two different times."""
+    from scipy import stats  # noqa: PLC0415  # see above
+
     return float(stats.theilslopes(values, times).slope)
 
 
 def slope_interval(times: Floats, values: Floats) -> tuple[float, float, float]:
     """Return (Theil-Sen slope per second, and the ends of its 95 % interval). Source: Sen 1968."""
+    from scipy import stats  # noqa: PLC0415  # see above
+
     found = stats.theilslopes(values, times, alpha=0.95)
     return float(found.slope), float(found.low_slope), float(found.high_slope)
 
@@ -92,5 +98,7 @@ def trend_p(times: Floats, values: Floats) -> float:
 
     Constant values have no trend: 1.0.
     """
+    from scipy import stats  # noqa: PLC0415  # see above
+
     p = float(stats.kendalltau(times, values).pvalue)
     return 1.0 if math.isnan(p) else p

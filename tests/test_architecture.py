@@ -251,3 +251,12 @@ def test_certify_keeps_little_beside_the_load() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert told.stdout.strip() == "[]"
+
+
+def test_a_report_without_a_trend_leaves_the_larger_half_of_scipy_out() -> None:
+    # It would take half a second and 45 MB, also beside the load.
+    code = "import reports.analyzer, reports.live, reports.publish, sys; print('scipy.stats' in sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert told.stdout.strip() == "False"

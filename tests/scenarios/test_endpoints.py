@@ -48,6 +48,7 @@ def test_further_keys_go_into_the_body(target: Target, load: Load) -> None:
 # -- reasoning and images -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize(
     ("endpoint", "extra"), [("chat", {"reasoning_effort": "low"}), ("responses", {"reasoning": {"effort": "low"}})]
 )

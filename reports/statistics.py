@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -78,11 +78,13 @@ def thinned(times: Floats, values: Floats) -> tuple[Floats, Floats]:
 
 def slope(times: Floats, values: Floats) -> float:
     """Return the Theil-Sen slope per second: the median of the slopes of all pairs. Needs two different times."""
-    return float(stats.theilslopes(values, times).slope)
+    return slope_interval(times, values)[0]
 
 
 def slope_interval(times: Floats, values: Floats) -> tuple[float, float, float]:
     """Return (Theil-Sen slope per second, and the ends of its 95 % interval). Source: Sen 1968."""
+    from scipy import stats  # noqa: PLC0415  half a second, and most runs are too short for a trend
+
     found = stats.theilslopes(values, times, alpha=0.95)
     return float(found.slope), float(found.low_slope), float(found.high_slope)
 
@@ -92,5 +94,7 @@ def trend_p(times: Floats, values: Floats) -> float:
 
     Constant values have no trend: 1.0.
     """
+    from scipy import stats  # noqa: PLC0415  as above
+
     p = float(stats.kendalltau(times, values).pvalue)
     return 1.0 if math.isnan(p) else p

@@ -112,6 +112,18 @@ def test_a_report_can_be_made_again_and_says_the_same(tmp_path: Path) -> None:
     assert json.loads((run.folder / "report" / "verdict.json").read_text()) == json.loads(first)
 
 
+def test_a_run_that_only_records_is_judged_later(tmp_path: Path) -> None:
+    finished = certify(plan_file(tmp_path), "--report-later")
+    assert finished.code == 3
+    assert f"not judged yet: python -m reports {finished.folder}" in finished.out
+    assert not (finished.folder / "report" / "verdict.json").exists()
+    again = subprocess.run(
+        [sys.executable, "-m", "reports", str(finished.folder)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert finished.verdict["verdict"] == "PASS"
+
+
 def test_a_rehearsal_keeps_the_rates_and_says_what_it_is(tmp_path: Path) -> None:
     phases = [{"name": "long", "rate": 40, "duration": "150s"}]
     run = certify(plan_file(tmp_path, phases=phases), "--time-scale=0.02")

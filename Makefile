@@ -134,7 +134,7 @@ catalytic: $(VENV)/run.stamp ## the scenarios of a SaaS platform (SCENARIO=spike
 nightly: $(VENV)/run.stamp ## both of these at full length, the soak and the hour of endurance among them (six and a half hours)
 	@$(BIN)/python certify.py plans/catalytic plans/victor --include-soak $(OPTIONS)
 
-rehearse: $(VENV)/run.stamp ## run every plan (PLANS= some) for a second on the embedded platform: does each come to a verdict? (minutes)
+rehearse: $(VENV)/run.stamp ## run every plan (PLANS= some) for a second on the embedded platform: does each come to a verdict?
 	@$(BIN)/python -m selftest.rehearsal $(PLANS)
 
 web: $(VENV)/run.stamp ## Locust's web UI on http://127.0.0.1:8089 (WEB_PORT=), with PLAN in its start form

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         return Runner([]).run_in_docker([argument for argument in arguments if argument != "--docker"])
     passed_on = [f"--{key.replace('_', '-')}={value}" for key in _PASSED_ON if (value := getattr(options, key))]
     passed_on += [*_distribution(options), f"--loglevel={'INFO' if options.verbose else 'WARNING'}"]
-    passed_on += ["--otel"] if options.otel else []
+    passed_on += [f"--{key.replace('_', '-')}" for key in ("otel", "report_later") if getattr(options, key)]
     runner = Runner(passed_on)
     results = runner.run_all(plans)
     if len(plans) > 1:
@@ -90,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--docker", action="store_true", help="do all that in the containers of docker-compose.yml")
     parser.add_argument(
         "--otel", action="store_true", help="export metrics of the run by OpenTelemetry, as Locust does"
+    )
+    parser.add_argument(
+        "--report-later", action="store_true", help="record only: `python -m reports` judges the run (exit code 3)"
     )
     parser.add_argument("--verbose", action="store_true", help="let Locust tell what it does: users, shape, end")
     runs = os.environ.get("PROOFLOAD_RUNS")  # of the settings that Locust reads itself, the one that is used here too

@@ -25,6 +25,7 @@ from benchmarks import (
     platform,
     recording,
     schedule,
+    station,
     statistics,
     streams,
     suites,
@@ -54,8 +55,9 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "statistics": statistics.measure,
     "capacity": capacity.measure,
     "virtual": capacity.measure_virtual,
+    "station": station.measure,
 }
-ON_REQUEST = ("endurance", "peers", "suites", "capacity", "virtual")
+ON_REQUEST = ("endurance", "peers", "suites", "capacity", "virtual", "station")
 """Not among the default ones: minutes long, or in need of what others have to be installed for."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 _SECTION = re.compile(r"(<!-- (\w+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)

@@ -23,7 +23,8 @@ SETTINGS = (
 )
 STARTS = (0.19, 0.26, 0.35, 0.45, 0.72)
 """Shares of the capacity at which searches begin, one after the other."""
-SEEDS = 100
+SEEDS = range(10_000, 10_400)
+"""None of them was looked at while the search was made: that was tuned on 0 to 99, 1000 to 1099 and 5000 to 5199."""
 WITHIN = 0.05
 LONGEST_S = 360.0
 _TOGETHER = ((0, 2), (1, 3), (4,))
@@ -100,19 +101,19 @@ def virtual(setting: Setting, seed: int, **settings: Any) -> tuple[float, bool, 
 
 
 def measure_virtual(_scratch: Path) -> Table:
-    """Search each setting 100 times in virtual time."""
-    table = Table(f"Known capacities, searched in virtual time with {SEEDS} seeds each")
+    """Search each setting many times in virtual time."""
+    table = Table(f"Known capacities, searched in virtual time with {len(SEEDS)} seeds each")
     for setting in SETTINGS:
-        found = [virtual(setting, seed) for seed in range(SEEDS)]
+        found = [virtual(setting, seed) for seed in SEEDS]
         ratios, seconds = np.array([ratio for ratio, _, _ in found]), [taken for _, _, taken in found]
         within = np.abs(ratios - 1) <= WITHIN
         covered = np.array([covers for _, covers, _ in found])
-        good = int((within & covered).sum())
+        good = within & covered
         words = (
             f"off by {np.nanmean(ratios) - 1:+.1%} on average, standard deviation {np.nanstd(ratios):.1%}; within "
-            f"{WITHIN:.0%}: {int(within.sum())}, covered: {int(covered.sum())}, both: {good}; "
+            f"{WITHIN:.0%}: {within.mean():.1%}, covered: {covered.mean():.1%}, both: {good.mean():.1%}; "
             f"at most {max(seconds):.0f} s"
         )
-        held = good >= 93 and max(seconds) < LONGEST_S
-        table.add(setting.name, words, "within 5 % and covered in at least 93 of 100", held)
+        held = good.mean() >= 0.93 and max(seconds) < LONGEST_S
+        table.add(setting.name, words, "within 5 % and covered in at least 93 %", bool(held))
     return table

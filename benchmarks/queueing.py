@@ -4,6 +4,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,33 @@ class Setting:
     @property
     def capacity(self) -> float:
         """The highest rate, requests/s, at which no more than the budget is outside."""
-        full = self.queue.servers / self.queue.mean_s
-        return float(optimize.brentq(lambda rate: self.outside(rate) - self.budget, full * 0.01, full * 1.25))
+        return _capacity(self)
+
+
+@cache
+def _capacity(setting: Setting) -> float:
+    full = setting.queue.servers / setting.queue.mean_s
+    return float(optimize.brentq(lambda rate: setting.outside(rate) - setting.budget, full * 0.01, full * 1.25))
+
+
+class State:
+    """What is inside of a queue, arrival by arrival; empty at first."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._places = queue.places
+        self._free, self._leaving = [0.0] * queue.servers, list[float]()
+
+    def arrive(self, at: float, service_s: float) -> float | None:
+        """Return how many seconds somebody who arrives at `at` is inside; None: there is no place."""
+        leaving = self._leaving
+        while leaving and leaving[0] <= at:
+            heapq.heappop(leaving)
+        if len(leaving) >= self._places:
+            return None
+        leaves = max(self._free[0], at) + service_s
+        heapq.heapreplace(self._free, leaves)
+        heapq.heappush(leaving, leaves)
+        return leaves - at
 
 
 class SimulatedServer:
@@ -91,7 +117,7 @@ class SimulatedServer:
 
     def run(self, batch: Batch) -> Sequence[Probe]:
         """Hold the loads of a batch."""
-        self._free, self._leaving = [0.0] * self._setting.queue.servers, list[float]()
+        self._state = State(self._setting.queue)
         self._clock, probes = 0.0, list[Probe]()
         for step in batch.steps:
             self._serve(step.load, step.settle_s)
@@ -110,16 +136,9 @@ class SimulatedServer:
         count = int(self._random.poisson(rate * seconds))
         arrivals = np.sort(self._random.uniform(self._clock, self._clock + seconds, count)).tolist()
         services = self._random.exponential(queue.mean_s, count).tolist()
-        free, leaving, bad = self._free, self._leaving, 0
+        bad = 0
         for arrival, service in zip(arrivals, services, strict=True):
-            while leaving and leaving[0] <= arrival:
-                heapq.heappop(leaving)
-            if len(leaving) >= queue.places:
-                bad += limit_s is None
-                continue
-            leaves = max(free[0], arrival) + service
-            heapq.heapreplace(free, leaves)
-            heapq.heappush(leaving, leaves)
-            bad += limit_s is not None and leaves - arrival > limit_s
+            inside_s = self._state.arrive(arrival, service)
+            bad += inside_s is None if limit_s is None else inside_s is not None and inside_s > limit_s
         self._clock += seconds
         return bad, count

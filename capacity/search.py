@@ -7,8 +7,9 @@
    95 % lie within the wanted precision of its median; else the next batch, as long as there is time.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from capacity.fit import Crossing, crossing
 from capacity.probes import Batch, Probe, Prober, Role, Step, Stopped
@@ -17,7 +18,7 @@ _KNOWN_FACTOR = 1.6
 """The posterior's ends may be so far apart for probes on both sides to make sense."""
 _MOST_RUNGS = 5
 _ANCHOR_SHARE = 0.6
-_OFFSETS = (-1.0, 1.0, -0.45, 0.45)
+_OFFSETS = (-1.0, -0.45, 0.45, 1.0)
 _WIDEST, _NARROWEST = 0.10, 0.05
 """How far from the capacity the outer probes are."""
 _FEWEST_PROBES = 8
@@ -156,16 +157,26 @@ class Search:
     # -- exactly --------------------------------------------------------------------------------------------
 
     def _refine(self) -> None:
-        rounds = 1  # where the first probes are is known from short rungs only
+        turned = False  # where the first probes are is known from short rungs only
         while not self._enough():
-            steps = [self._anchor(), *self._round() * rounds]
-            rounds = 2
+            up = self._round()
+            steps = [self._anchor(), *up, *(up[::-1] if turned else ())]
+            turned = True
             while len(steps) > 2 and not self._fits(steps):
                 steps.pop()
             if len(steps) <= 2:
                 self.found.ended = f"the time was up: {self._prober.elapsed():.0f} s"
                 return
-            self._hold(steps, stop=False)
+            self._hold(self._filled(steps), stop=False)
+
+    def _filled(self, steps: list[Step]) -> list[Step]:
+        """Return the steps, with longer probes when no other batch would fit behind them: the time is there to use."""
+        anchor, *probes = steps
+        left = self._left(steps)
+        if left >= self._needed([anchor, *probes[:2]]):
+            return steps
+        longer = math.floor(left / len(probes) * 10) / 10
+        return [anchor, *(replace(step, seconds=step.seconds + longer) for step in probes)]
 
     def _enough(self) -> bool:
         """The sequential test: is the interval narrow, and does it rest on enough probes?"""
@@ -196,8 +207,14 @@ class Search:
 
     def _fits(self, steps: Sequence[Step]) -> bool:
         """Return whether there is time for the steps."""
-        needed = Batch(tuple(steps), False).seconds + self._overhead
-        return self._prober.elapsed() + needed <= self._settings.limit_s
+        return self._left(steps) >= 0
+
+    def _left(self, steps: Sequence[Step]) -> float:
+        """Return how many seconds are left after the steps."""
+        return self._settings.limit_s - self._prober.elapsed() - self._needed(steps)
+
+    def _needed(self, steps: Sequence[Step]) -> float:
+        return Batch(tuple(steps), False).seconds + self._overhead
 
     def _hold(self, steps: Sequence[Step], *, stop: bool) -> None:
         begin = self._prober.elapsed()
@@ -226,8 +243,9 @@ class Search:
         self.found.crossings = [self._crossing(number) for number in range(limits)]
 
     def _crossing(self, number: int) -> Crossing | None:
-        known = [(p.load, p.readings[number]) for p in self.found.valid if p.load > 0]
-        pairs = [(load, reading) for load, reading in known if reading is not None]
-        if not pairs:
+        known = [(p.load, p.readings[number], p.asked) for p in self.found.valid if p.load > 0]
+        found = [(load, reading, asked) for load, reading, asked in known if reading is not None]
+        if not found:
             return None
-        return crossing([load for load, _ in pairs], [reading for _, reading in pairs])
+        loads, readings, asked = zip(*found, strict=True)
+        return crossing(loads, readings, asked)

@@ -210,12 +210,19 @@ class Conductor:
         try:
             self._wait_for_farewells()
             folder = self._look.last = run.close()
-            self._exit_code = self._exposition.verdict = children.report(folder)
+            self._exit_code = self._exposition.verdict = self._reported(folder)
             run_file = getattr(self._environment.parsed_options, "run_file", "")
             if run_file:
                 Path(run_file).write_text(str(folder), encoding="utf-8")
         finally:
             self._idle.set()  # whatever went wrong here, the process must be able to end
+
+    def _reported(self, folder: Path) -> int:
+        """Make the report, and return its exit code; INVALID when that is left to somebody else: nothing was judged."""
+        if getattr(self._environment.parsed_options, "report_later", False):
+            print(f"not judged yet: python -m reports {folder}", flush=True)
+            return Exit.INVALID
+        return children.report(folder)
 
     def _wait_for_farewells(self) -> None:
         """Locust does not wait for users that it asks to stop a second time, and some still have a request to make."""

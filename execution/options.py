@@ -58,6 +58,9 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     add("metrics-port", int, 0, "serve metrics of the run for Prometheus on this port; 0: none", form=False)
     add("metrics-host", str, "127.0.0.1", "address that the port of the metrics is opened on", form=False)
     add("local-workers", int, 0, "as a master, start so many workers on this machine", form=False)
+    parser.add_argument(
+        "--report-later", action="store_true", help="leave the run to `python -m reports`", include_in_web_ui=False
+    )
     add("run-file", str, "", "file that the path of the finished run's folder is written to", form=False)
 
 

@@ -80,9 +80,7 @@ def thinned(times: Floats, values: Floats) -> tuple[Floats, Floats]:
 
 def slope(times: Floats, values: Floats) -> float:
     """Return the Theil-Sen slope per second: the median of the slopes of all pairs. Needs two different times."""
-    from scipy import stats  # noqa: PLC0415  # see above
-
-    return float(stats.theilslopes(values, times).slope)
+    return slope_interval(times, values)[0]
 
 
 def slope_interval(times: Floats, values: Floats) -> tuple[float, float, float]:

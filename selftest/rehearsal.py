@@ -3,17 +3,23 @@
 A rehearsal of some seconds passes no verdict on the plan's limits: a user class that no longer fits the platform, a
 metric that fails on real data, a phase that cannot be scaled are what it finds. Its own result is whether each plan ran
 to its end, had at least one good answer, no exception in a user, and a verdict, whichever.
+
+Most of such a run is the start of its processes. So several run side by side, each before a process of this program
+that makes the reports of its plans, one after the other, with what a report needs loaded once.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +32,8 @@ from plans.problems import PlanError
 ROOT = Path(__file__).resolve().parent.parent
 _LIMIT_S = 120.0
 _LAST_LINES = 5
+_JOBS = 2 * (os.cpu_count() or 1)
+"""A rehearsal waits for half of its time: for the load, for what is in flight, for processes that end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("there are no plans", file=sys.stderr)
         return 2
     began = time.monotonic()
-    with TemporaryDirectory(prefix="rehearsal-") as scratch, ThreadPoolExecutor(options.jobs) as pool:
-        runs = options.runs or Path(scratch)
-        found = list(pool.map(lambda plan: _shown(rehearse(plan, options.seconds, runs)), plans))
+    with TemporaryDirectory(prefix="rehearsal-") as scratch, ProcessPoolExecutor(options.jobs) as pool:
+        rehearsal = partial(rehearse, seconds=options.seconds, runs=options.runs or Path(scratch))
+        found = [_shown(one) for one in pool.map(rehearsal, plans)]  # in the order of the plans, whichever ends first
     wrong = [one for one in found if one.problem]
     print(f"{len(found) - len(wrong)} of {len(found)} plans were judged, in {time.monotonic() - began:.0f} s")
     return 1 if wrong else 0
@@ -60,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("plans", nargs="*", type=Path, default=[ROOT / "plans"], help="plan files or folders (default: all)")
     add("--seconds", type=parse_duration, default=1.0, help="length of each plan's phases together (1s)")
-    add("--jobs", type=int, choices=range(1, 65), metavar="N", default=os.cpu_count() or 1, help="plans at once")
+    add("--jobs", type=int, choices=range(1, 65), metavar="N", default=_JOBS, help=f"plans at once ({_JOBS})")
     add("--runs", type=Path, help="folder that keeps the runs (default: none)")
     return parser
 
@@ -81,17 +89,29 @@ def rehearse(path: Path, seconds: float, runs: Path) -> Rehearsed:
         return Rehearsed(path, "NOT RUN", 0, 0.0, str(error))
     folder = runs / "-".join(path.resolve().with_suffix("").parts[-2:])
     command = [sys.executable, str(ROOT / "certify.py"), str(path), f"--runs={folder}"]
-    command += [f"--time-scale={min(seconds / plan.duration, 1):.9f}", f"--host={EMBEDDED}"]
+    command += [f"--time-scale={min(seconds / plan.duration, 1):.9f}", f"--host={EMBEDDED}", "--report-later"]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_LIMIT_S, stdin=subprocess.DEVNULL, check=False
         )
-        verdict, answers, problem = _read(folder)
         said = (done.stderr or done.stdout).strip().splitlines()[-_LAST_LINES:]
+        said += _judge(folder)
+        verdict, answers, problem = _read(folder)
     except subprocess.TimeoutExpired:
         verdict, answers, problem, said = "NOT RUN", 0, f"it did not end within {_LIMIT_S:.0f} s", []
     wall = time.monotonic() - began
     return Rehearsed(path, verdict, answers, wall, problem and "\n    ".join([problem, *said]))
+
+
+def _judge(folder: Path) -> list[str]:
+    """Make the report of the run below a folder; return what was said about what went wrong."""
+    from reports.__main__ import main as report  # noqa: PLC0415  in the processes that report only
+
+    errors = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+        for run in folder.glob("*/run.json"):
+            report([str(run.parent), "--quiet", "--traceback"])
+    return errors.getvalue().strip().splitlines()[-_LAST_LINES:]
 
 
 def _read(folder: Path) -> tuple[str, int, str | None]:

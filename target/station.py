@@ -4,17 +4,25 @@ With `c` servers of `s` seconds a request it serves at most c / s requests per s
 order of arrival, or is refused when the queue is full. A `thrash` above 0 makes a request take s * (1 + thrash * w)
 while w others wait: more waiting, less work done, as with contended locks or caches that no longer fit.
 
-Service is paced on absolute times: a late wake-up of the event loop shortens the next sleep and does not add up.
+Who is served when is reckoned, not slept: an arrival first lets go everything that was done by then, each at its own
+moment, and what waited began at that moment. So a request is refused when the queue was full as it came, and not
+because the event loop, which wakes some milliseconds late and on a busy machine many, had not yet seen somebody leave.
+Only the answer is as late as the loop is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import mmap
 import random
 import time
 from collections import deque
 from dataclasses import dataclass
+
+_SHORTEST_S = 0.001
+"""The timers of uvloop count milliseconds and may come early: what is left then is waited for once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,16 @@ class Station:
     def __init__(self, work: Work, seed: int) -> None:
         self._work = work
         self._random = random.Random(f"{seed}:station")
-        self._queue: deque[tuple[asyncio.Future[None], float]] = deque()
-        self._arrived = asyncio.Semaphore(0)
-        self.busy = 0
-        self._servers = [asyncio.create_task(self._serve(), name="station") for _ in range(work.servers)]
+        self._served: list[tuple[float, int, asyncio.Future[None]]] = []
+        """Who is being served, by the time at which it will be done."""
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._order = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def busy(self) -> int:
+        """Servers that work on a request."""
+        return len(self._served)
 
     @property
     def waiting(self) -> int:
@@ -48,16 +62,21 @@ class Station:
 
     async def passed(self) -> bool:
         """Return once the request was served; false, at once, when the queue is full."""
-        work = self._work
-        # A free server takes its request at its next turn, so as many in the queue do not wait yet.
-        if len(self._queue) - (work.servers - self.busy) >= work.queue_limit:
+        work, now = self._work, time.monotonic()
+        self._advance(now)
+        free = len(self._served) < work.servers
+        if not free and len(self._queue) >= work.queue_limit:
             return False
         held = mmap.mmap(-1, work.bytes_per_request) if work.bytes_per_request else None
         if held is not None:
             held.write(b"\xa5" * work.bytes_per_request)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((turn, time.monotonic()))
-        self._arrived.release()
+        if free:
+            self._begin(turn, now)
+            if self._served[0][2] is turn:
+                self._wake_for_the_first(now)
+        else:
+            self._queue.append(turn)
         try:
             await turn
         finally:
@@ -66,25 +85,37 @@ class Station:
         return True
 
     def close(self) -> None:
-        """Serve no more, and let everybody through who waits."""
-        for server in self._servers:
-            server.cancel()
-        while self._queue:
-            _let_go(self._queue.popleft()[0])
+        """Serve no more, and let everybody through who is there."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for turn in [*(turn for *_, turn in self._served), *self._queue]:
+            _let_go(turn)
+        self._served.clear()
+        self._queue.clear()
 
-    async def _serve(self) -> None:
-        free_at = 0.0
-        while True:
-            await self._arrived.acquire()
-            turn, arrived = self._queue.popleft()
-            self.busy += 1
-            try:
-                # It began when the server was free and the request was there, however late this task woke.
-                free_at = max(free_at, arrived) + self._service_s()
-                await asyncio.sleep(max(free_at - time.monotonic(), 0.0))
-            finally:
-                self.busy -= 1
-                _let_go(turn)
+    def _advance(self, now: float) -> None:
+        """Let go who was done by now; whoever waited began when a server became free."""
+        while self._served and self._served[0][0] <= now:
+            done_at, _, turn = heapq.heappop(self._served)
+            _let_go(turn)
+            if self._queue:
+                self._begin(self._queue.popleft(), done_at)
+
+    def _begin(self, turn: asyncio.Future[None], at: float) -> None:
+        heapq.heappush(self._served, (at + self._service_s(), next(self._order), turn))
+
+    def _wake_for_the_first(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if self._served:
+            left = max(self._served[0][0] - now, _SHORTEST_S)
+            self._timer = asyncio.get_running_loop().call_later(left, self._on_time)
+
+    def _on_time(self) -> None:
+        now = time.monotonic()
+        self._advance(now)
+        self._wake_for_the_first(now)
 
     def _service_s(self) -> float:
         work = self._work

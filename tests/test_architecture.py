@@ -25,7 +25,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "reports": frozenset({"plans", "samples", "numpy", "pandas", "pydantic"}),
     "calibration": frozenset({"plans", "samples", "numpy"}),
-    "selftest": frozenset({"plans", "psutil", "yaml"}),
+    "selftest": frozenset({"plans", "reports", "psutil", "yaml"}),
     "deploy": frozenset(),
     "capacity": frozenset({"plans", "reports", "samples", "numpy"}),
     "locustfile.py": frozenset({"plans", "execution", "scenarios", "shapes", "locust"}),

@@ -1,15 +1,19 @@
 """The search stops for the right reasons, and says so."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from capacity.fit import crossing
 from capacity.probes import Batch, Level, Probe, Reading, Role, Share, Stopped
 from capacity.search import Found, Search, Settings
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass
@@ -125,6 +129,26 @@ def test_probes_stand_on_both_sides_of_the_capacity() -> None:
     assert min(last) < 50 < max(last)
 
 
+def test_a_batch_goes_up_and_down_again_in_small_steps() -> None:
+    """A queue needs time to become what it is at another load: less of it for a small step, and as much up as down."""
+    server = Server([share(50)])
+    searched(server, precision=0.001)
+    loads = [[step.load for step in batch.steps[1:]] for batch in server.batches if batch.steps[0].role is Role.ANCHOR]
+    assert loads[0] == sorted(loads[0])
+    assert loads[1] == loads[1][::-1]
+    for one in loads:
+        assert all(abs(after / before - 1) < 0.11 for before, after in itertools.pairwise(one))
+
+
+def test_time_that_no_further_batch_fits_into_goes_into_the_probes() -> None:
+    server = Server([share(50)])
+    searched(server, precision=0.001, limit_s=300)
+    longest = [max(step.seconds for step in batch.steps) for batch in server.batches]
+    assert longest[-1] > 15
+    assert set(longest[:-1]) == {6.0, 15.0}
+    assert 295 < server.elapsed() <= 300
+
+
 def test_a_sick_generator_is_no_failure_of_the_server() -> None:
     found = searched(Server([share(1000)], sick=lambda load: "late" if load > 70 else None))
     assert found.stopped
@@ -187,6 +211,36 @@ def test_the_interval_covers_the_truth_as_often_as_it_says_when_requests_share_t
     assert sum(one.low <= 50 <= one.high for one in found) >= 52
     assert np.mean([one.load for one in found]) == pytest.approx(50, rel=0.01)
     assert np.median([one.precision for one in found]) < 0.1
+
+
+def test_random_arrivals_are_held_to_the_limit_on_average() -> None:
+    """What comes by chance beyond what was asked for costs more than as much less of it saves."""
+    random, budget, slope = np.random.default_rng(3), 0.1, 6.0
+    deviations = np.exp(random.normal(0, 0.06, 4000))
+
+    def outside(load: FloatArray) -> FloatArray:
+        return 1 / (1 + np.exp(-(math.log(budget / (1 - budget)) + slope * np.log(load / 50))))
+
+    def on_average(asked: float) -> float:
+        return float((deviations * outside(asked * deviations)).sum() / deviations.sum())
+
+    truth = next(asked for asked in np.linspace(50, 48, 401) if on_average(asked) <= budget)
+    assert truth < 49.6
+    asked = np.repeat(truth * np.array([0.9, 0.95, 1.05, 1.1]), 30)
+    loads = asked * deviations[:120]
+    readings = [Share(float(share) * 3000, 3000, budget) for share in outside(loads)]
+    assert crossing(list(loads), readings, list(asked)).load == pytest.approx(truth, rel=0.003)
+    assert crossing(list(loads), readings).load == pytest.approx(50, rel=0.003)
+
+
+def test_what_a_low_load_shows_is_the_most_that_is_outside_at_any_load() -> None:
+    """Nothing outside at two thirds of the load: so what is outside at the crossing comes from the load."""
+    loads, readings = overdispersed(3, 50.0)
+    without = crossing(loads, readings)
+    known = crossing([30.0, *loads], [Share(0, 2000, 0.05), *readings])
+    guessed = crossing([30.0, *loads], [Share(50, 2000, 0.05), *readings])
+    assert known.precision < without.precision
+    assert known.precision < guessed.precision
 
 
 def test_more_probes_make_the_interval_narrower() -> None:

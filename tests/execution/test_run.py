@@ -1,11 +1,12 @@
 """A run from one command to its verdict, on real traffic."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.execution.harness import ENVIRONMENT, LOCUST, certify, plan_file, pushing, serving
+from tests.execution.harness import ENVIRONMENT, LOCUST, ROOT, certify, plan_file, pushing, serving
 
 
 def test_plain_locust_runs_a_plan_without_make_or_certify(tmp_path: Path) -> None:
@@ -21,6 +22,18 @@ def test_plain_locust_runs_a_plan_without_make_or_certify(tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS" in done.stdout
+
+
+def test_a_run_that_only_records_is_judged_later(tmp_path: Path) -> None:
+    finished = certify(plan_file(tmp_path), "--report-later")
+    assert finished.code == 3
+    assert f"not judged yet: python -m reports {finished.folder}" in finished.out
+    assert not (finished.folder / "report" / "verdict.json").exists()
+    again = subprocess.run(
+        [sys.executable, "-m", "reports", str(finished.folder)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert finished.verdict["verdict"] == "PASS"
 
 
 def test_a_rehearsal_keeps_the_rates_and_says_what_it_is(tmp_path: Path) -> None:

@@ -44,9 +44,17 @@ def test_a_case_is_what_its_name_says(component: str, kind: str) -> None:
 @pytest.mark.parametrize(("component", "kind"), [one for one in CASES if one != ("mixtral", "load")])
 def test_a_case_writes_down_its_identity_and_leaves_the_rest_to_its_base(component: str, kind: str) -> None:
     own = yaml.safe_load((FOLDER / "hxp" / f"{component}-{kind}.yaml").read_text(encoding="utf-8"))
-    identity = {"extends", "id", "title", "component", "traceability", "tags", "target", "description", "mix"}
+    identity = {"extends", "id", "title", "component", "traceability", "tags", "target", "description"}
     assert set(own) <= identity
-    assert "mix" not in own or component == "database"
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_database_is_queried_itself_beside_the_api_in_front_of_it(kind: str) -> None:
+    plan = case("database", kind)
+    shares = {name: user.share for name, user in plan.mix.arriving().items()}
+    assert shares == {"DatabaseUser": 0.5, "HighVolumeUser": 0.2, "ReadOnlyUser": 0.3}
+    sql = {c.metric for c in plan.criteria if c.scenario == "DatabaseUser" or c.name is not None}
+    assert {"latency_p95_ms", "success_rate", "index_used"} <= sql
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

@@ -98,7 +98,7 @@ class WebSocketUser(LoadUser):
         session, options = self.session, self.options
         with session.recorder.measure(self._sample("connect", session.clock())) as attempt:
             path = f"{options.path}?rate={options.rate:g}"
-            client = replace(client_options(session.plan), compression=options.compression)
+            client = replace(client_options(session.plan), compression=options.compression, together=True)
             try:
                 connection = Connection(session.host, path, session.headers(), options.timeout, client)
                 try:

@@ -26,6 +26,8 @@ _LONGEST = (
     "tests/reports/",
     "tests/target/",
     "tests/test_docs",
+    "tests/monitoring/",
+    "tests/scenarios/",
 )
 """Where a module takes long after the runs: begun last, one of them would keep the others waiting."""
 

@@ -66,6 +66,7 @@ def test_users_of_one_process_do_not_block_each_other_and_what_goes_wrong_is_nam
     assert told["after_broken"] == [[9]]
 
 
+@pytest.mark.clock
 def test_a_lock_that_is_not_given_is_named(tmp_path: Path) -> None:
     path = tmp_path / "locked.db"
     client = SqlClient(f"sqlite:///{path}", connections=1, timeout=0.2)

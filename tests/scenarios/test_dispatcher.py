@@ -18,6 +18,8 @@ from scenarios.session import Clock
 from shapes.arrivals import schedule
 from tests.shapes.plans import phase, plan
 
+pytestmark = pytest.mark.clock
+
 NO_THINKING = Think(min=0, max=0)
 
 
@@ -140,7 +142,6 @@ def _block(seconds: float) -> None:
         pass
 
 
-@pytest.mark.clock
 def test_an_arrival_that_finds_no_free_user_waits_for_one_and_says_so() -> None:
     stage = Stage(open_plan(50, 0.4))
     stage.run((0.2, lambda: stage.add_users(1)))

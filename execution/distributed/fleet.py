@@ -274,7 +274,8 @@ class Fleet:
         self._running = True
         for crew in self._crew.values():
             self._begin(crew)
-        self._send(self._roster.divide(self.clock()))
+        # Now, not a second ahead of it: until a worker knows its share it has no users for the first arrivals.
+        self._send(self._roster.divide(max(self.clock(), 0.0)))
 
     def run(self) -> None:
         """Divide each phase among those who are there, and see who is lost; returns when all have ended."""

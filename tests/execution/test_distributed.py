@@ -58,6 +58,9 @@ def test_the_union_of_what_workers_make_is_the_planned_schedule_to_the_last_samp
     run = certify(plan, f"--workers={workers}", "--seed=7")
     assert run.code == 0, run.out + run.err
     assert_every_arrival_once_at_its_time(run, plan)
+    first = [row for row in run.iterations if row["due_s"] < 1 and row["scenario"] == "ChatUser"]
+    assert first
+    assert not any(row["waited"] for row in first), "users are there from the begin on"
     processes = run.record.processes
     assert len(processes) == workers
     assert sum(p.recorded for p in processes) == sum(p.written for p in processes) == len(run.samples)

@@ -50,7 +50,7 @@ class Conductor:
         """The last verdict's; INVALID while a run is under way, None before the first."""
         self._look = Look()
         self._exposition = Exposition()
-        self._stop_asked = False
+        self._stop_asked = self._quitting = False
         self._main = gevent.getcurrent()
         self._begun = gevent.event.Event()
         self._idle = gevent.event.Event()
@@ -110,6 +110,19 @@ class Conductor:
         return not (self._begun.is_set() or self._idle.is_set())
 
     @property
+    def _waiting(self) -> bool:
+        """True in a headless process whose run has not begun: as a master Locust waits for the workers first."""
+        given = self._environment.parsed_options
+        return bool(given and given.headless) and self._idle.is_set() and not self._begun.is_set()
+
+    def _give_up(self, why: str) -> None:
+        """End before there is a run. Locust waits for workers where it would end on a signal with a traceback."""
+        print(f"\n{why}: nothing was run", flush=True)
+        if self._workers is not None:
+            self._workers.dismiss()
+        gevent.kill(self._main, SystemExit(Exit.INVALID))
+
+    @property
     def _stage(self) -> Stage:
         if self._preparing:
             return Stage.PREPARING
@@ -156,10 +169,12 @@ class Conductor:
     def _on_interrupt(self) -> None:
         """Ctrl-C: the first one drains the run, the next one ends it at once."""
         run = self._run
+        if self._waiting:
+            self._give_up("interrupted by Ctrl-C")
+            return
         if run is None and self._begun.is_set() and not self._idle.is_set():
             print("\nthe report is being written", flush=True)
-            if self._environment.web_ui is not None:
-                gevent.spawn(self._quit_when_idle)  # headless, the process ends by itself
+            self._quit_when_idle()
             return
         if run is None or run.over.is_set() or run.session.stopping.is_set():
             gevent.kill(self._main, KeyboardInterrupt)  # what Locust itself waits for
@@ -167,14 +182,24 @@ class Conductor:
         print("\ninterrupted: waiting for the requests in flight (Ctrl-C again ends them)", flush=True)
         run.interrupt("interrupted by Ctrl-C")
         run.session.stopping.set()
+        self._quit_when_idle()
 
     def _quit_when_idle(self) -> None:
-        self._idle.wait()
-        gevent.kill(self._main, KeyboardInterrupt)
+        """End a process with a web UI once its run is reported; headless it ends by itself."""
+
+        def quit_then() -> None:
+            self._idle.wait()
+            if not self._quitting:
+                gevent.kill(self._main, KeyboardInterrupt)
+
+        if self._environment.web_ui is not None:
+            gevent.spawn(quit_then)
 
     def _on_terminate(self, why: str = "interrupted by SIGTERM") -> None:
         """SIGTERM: end at once and in order. Locust itself listens to it only after a headless run."""
-        if self._preparing:
+        if self._waiting:
+            self._give_up(why)
+        elif self._preparing:
             gevent.kill(self._main, KeyboardInterrupt)
         elif self._run is not None:
             self._run.interrupt(why)
@@ -185,7 +210,7 @@ class Conductor:
         source = sys.stdin.fileno()
         while _read(source):
             pass
-        if self._begun.is_set():
+        if self._begun.is_set() or self._waiting:
             self._on_terminate("the process that started the run has ended")
         else:
             gevent.kill(self._main, KeyboardInterrupt)
@@ -207,6 +232,10 @@ class Conductor:
         if run is None:
             self._stop_asked = self._preparing
             return
+        # In a greenlet of its own: this may be one of Locust's runner, which ends with the last worker.
+        gevent.spawn(self._close, run).join()
+
+    def _close(self, run: Run) -> None:
         try:
             self._wait_for_farewells()
             folder = self._look.last = run.close()
@@ -232,6 +261,7 @@ class Conductor:
 
     def _on_quitting(self) -> None:
         """Give the verdict as exit code; on a signal the run is still to be closed, and Locust may come here twice."""
+        self._quitting = True
         if self._run is not None and self._environment.runner is not None:
             self._on_stopping()
             self._environment.runner.stop()

@@ -33,6 +33,8 @@ OWN = "0"
 _LAST_READING_S = 0.5
 """How long the generator's last reading of itself may take."""
 _COLLECT_EVERY = 100_000
+_COLLECTED_S = 0.3
+"""So long before the origin the collector is run, for it to be done by then on a busy machine, too."""
 _SWITCH_S = 0.0005
 """How long the thread that writes samples may keep the interpreter from the event loop; Python's own 5 ms would show
 in the times."""
@@ -229,7 +231,7 @@ class OwnLoad:
 
     def run(self) -> None:
         """Make the load from the run's origin on; returns when it is drained."""
-        gevent.sleep(max(-self.clock() - 0.05, 0))
+        gevent.sleep(max(-self.clock() - _COLLECTED_S, 0))
         # Nothing that exists now will be garbage before the end: the collector need not walk it again, which
         # would stop the event loop for tens of milliseconds.
         gc.collect()

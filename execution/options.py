@@ -208,8 +208,13 @@ def existing(file: str) -> Path:
     return ROOT / path if not path.exists() and (ROOT / path).exists() else path
 
 
+def allowed(given: Namespace) -> tuple[str, ...]:
+    """Return the hosts of `--allow-host`."""
+    return tuple(part.strip() for part in (given.allow_host or "").split(",") if part.strip())
+
+
 def _target(plan: Plan, given: Namespace) -> Target:
-    allow = tuple(part.strip() for part in (given.allow_host or "").split(",") if part.strip())
+    allow = allowed(given)
     asked = None if given.host == AS_PLANNED else given.host
     host = asked or plan.target.host
     try:

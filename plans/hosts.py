@@ -76,3 +76,17 @@ def name_problem(name: str, allow: tuple[str, ...]) -> str | None:
     if _is_private(name) or any(fnmatchcase(name, pattern.lower()) for pattern in allow):
         return None
     return f"is not allowed: add '{name}' to target.allow or --allow-host when you may load it"
+
+
+def narrowed(allow: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the patterns of a plan's list that stay on a machine with a list of its own: what both have.
+
+    >>> narrowed(("*.example.com", "10.0.0.5"), ("api.example.com", "10.0.0.*"))
+    ('10.0.0.5', 'api.example.com')
+    """
+
+    def within(pattern: str, others: tuple[str, ...]) -> bool:
+        return any(fnmatchcase(pattern.lower(), other.lower()) for other in others)
+
+    kept = [pattern for pattern in allow if within(pattern, own)]
+    return tuple(dict.fromkeys([*kept, *(pattern for pattern in own if within(pattern, allow))]))

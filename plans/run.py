@@ -119,6 +119,7 @@ class ProcessRecord(BaseModel):
     write_errors: list[str] = Field(default_factory=list)
     joined_s: float = Field(0.0, description="when it came to a run that was under way")
     away: list[Away] = Field(default_factory=list, description="when the master heard nothing of it")
+    left_s: float | None = Field(None, description="from when on it began nothing because it was told to end")
     clock_offset_s: float | None = Field(
         None, description="the master's monotonic clock minus this worker's, by which the origin was placed"
     )

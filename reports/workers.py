@@ -19,7 +19,8 @@ Span = tuple[float, float]
 def absences(process: ProcessRecord) -> list[Span]:
     """Return when a process was not there to make load, in seconds from the origin."""
     away = [(one.from_s, math.inf if one.until_s is None else one.until_s + _SETTLING_S) for one in process.away]
-    return [*([(-math.inf, process.joined_s + _SETTLING_S)] if process.joined_s > 0 else []), *away]
+    late = [(-math.inf, process.joined_s + _SETTLING_S)] if process.joined_s > 0 else []
+    return [*late, *away, *([] if process.left_s is None else [(process.left_s, math.inf)])]
 
 
 def present_s(run: RunData, process: ProcessRecord) -> float:
@@ -39,7 +40,7 @@ def while_present(run: RunData, readings: pd.DataFrame) -> Mask:
 
 
 def presence(run: RunData) -> str:
-    """Return in words who made the load, and who was lost when."""
+    """Return in words who made the load, and who was lost or left when."""
     processes = run.record.processes
     lost = [
         f"worker {p.worker} lost at {one.from_s:.1f} s"
@@ -47,7 +48,8 @@ def presence(run: RunData) -> str:
         for p in processes
         for one in p.away
     ]
-    return "; ".join([f"{len(processes)} processes", *lost])
+    left = [f"worker {p.worker} left at {p.left_s:.1f} s" for p in processes if p.left_s is not None]
+    return "; ".join([f"{len(processes)} processes", *lost, *left])
 
 
 def lost_with_workers(run: RunData, judged: list[PhaseRecord]) -> list[HealthCheck]:

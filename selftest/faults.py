@@ -6,6 +6,7 @@ from typing import Any
 NOTHING = "nothing"
 """The name for a platform without a fault."""
 STARVED = "starved generator"
+LOST = "lost worker"
 LEAK = "memory leak"
 
 
@@ -20,6 +21,10 @@ class Shown:
     at_s: float = 0.0
     starved: bool = False
     """The load generator is stopped now and then, in place of a fault of the platform."""
+    workers: int = 0
+    """So many worker processes make the load; 0: one process makes it alone."""
+    bereft: bool = False
+    """One of the workers is killed in the middle of the load, in place of a fault of the platform."""
 
     @property
     def long(self) -> bool:
@@ -32,6 +37,7 @@ class Shown:
 
 
 CLEAN = Shown(NOTHING, NOTHING)
+CLEAN_WITH_WORKERS = Shown(f"{NOTHING}, with workers", NOTHING, workers=3)
 
 SHOWN: tuple[Shown, ...] = (
     Shown("latency", "latency", "latency", {"ms": 1000}),
@@ -51,8 +57,9 @@ SHOWN: tuple[Shown, ...] = (
     Shown("CPU burn", "CPU", "cpu", {"cores": 1}),
     Shown("leak", LEAK, "memory_leak", {"mb_per_s": 3}),
     Shown("starved generator", STARVED, starved=True),
+    Shown("lost worker", LOST, workers=3, bereft=True),
 )
-"""The name that must be found is that of a criterion of the plan, or STARVED for a run that is INVALID."""
+"""The name that must be found is that of a criterion of the plan, or STARVED or LOST for a run that is INVALID."""
 
 CRITERIA: tuple[dict[str, Any], ...] = (
     {"id": "lost connections", "metric": "ws_connections_lost", "at_most": 0},

@@ -42,8 +42,8 @@ def markdown(findings: Sequence[Finding]) -> str:
 
 def reasons(findings: Sequence[Finding]) -> list[str]:
     """Return the result in words."""
-    faults = [finding for finding in findings if finding.shown != NOTHING]
-    clean = [finding for finding in findings if finding.shown == NOTHING]
+    faults = [finding for finding in findings if finding.wanted != NOTHING]
+    clean = [finding for finding in findings if finding.wanted == NOTHING]
     found = sum(finding.right for finding in faults)
     kinds = len({finding.shown for finding in faults})
     alarms = sum(not finding.right for finding in clean)

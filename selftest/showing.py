@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import yaml
 
-from selftest.faults import NOTHING, STARVED, Shown, plan_of
+from selftest.faults import LOST, NOTHING, STARVED, Shown, plan_of
 
 ROOT = Path(__file__).resolve().parent.parent
 _LIMIT_S = 180.0
@@ -43,8 +43,10 @@ class Finding:
 def show(shown: Shown, seed: int, folder: Path, long: bool = False) -> Finding:
     """Run the plan of a fault in `folder` and return the finding."""
     began = time.monotonic()
-    starve = (lambda process: _starve(process.pid, folder)) if shown.starved else None
-    certify(plan_of(shown, long or shown.long), seed, folder, _LIMIT_S, starve)
+    harm = _starve if shown.starved else _bereave if shown.bereft else None
+    meanwhile = (lambda process: harm(process.pid, folder)) if harm else None
+    options = [f"--workers={shown.workers}"] if shown.workers else []
+    certify(plan_of(shown, long or shown.long), seed, folder, _LIMIT_S, meanwhile, options)
     found, broken, verdict = _read(folder)
     place = os.path.relpath(folder, folder.parent.parent)
     wall = round(time.monotonic() - began, 1)
@@ -57,12 +59,13 @@ def certify(
     folder: Path,
     limit_s: float,
     meanwhile: Callable[[subprocess.Popen[bytes]], None] | None = None,
+    options: Sequence[str] = (),
 ) -> None:
     """Run a plan in `folder` as a user would; one that does not end within `limit_s` is ended."""
     folder.mkdir(parents=True)
     file = folder / "plan.yaml"
     file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, str(ROOT / "certify.py"), str(file), f"--runs={folder}", f"--seed={seed}"]
+    command = [sys.executable, str(ROOT / "certify.py"), str(file), f"--runs={folder}", f"--seed={seed}", *options]
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         try:
@@ -99,6 +102,16 @@ def _starve(pid: int, folder: Path) -> None:
         time.sleep(_BETWEEN_S)
 
 
+def _bereave(pid: int, folder: Path) -> None:
+    """Kill one of the workers, once their load is under way: its machine is gone."""
+    master = _load_generator(pid, folder)
+    if master is None:
+        return
+    worker = next((child for child in master.children() if "--worker" in child.cmdline()), None)
+    if worker is not None:
+        worker.kill()
+
+
 def _load_generator(pid: int, folder: Path) -> psutil.Process | None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -121,6 +134,8 @@ def _read(folder: Path) -> tuple[str, list[str], str]:
         return NOTHING, [], word
     if word == "FAIL":
         return criteria[0] if criteria else "no criterion", criteria, word
+    if "arrivals lost with workers" in checks:
+        return LOST, checks, word
     if any("lag" in name for name in checks):
         return STARVED, checks, word
     return "invalid for another reason", [*checks, *verdict["reasons"][:2]], word

@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import gevent
@@ -22,19 +23,22 @@ from samples.channel import Outbox, Parcel, ParcelKind
 from samples.sample import Outcome, Protocol, Sample
 from samples.segments import SAMPLE_SCHEMA, encode, keep_arrow_small, pack
 
-_MOST_WAITING = 64
+_MOST_WAITING, _DIFFERENT = 64, 8
 
 
-def segment(rows: int) -> bytes:
-    """Return samples of simple requests as a worker packs them."""
-    samples = [
-        Sample(
-            due_s=i / rows, sent_s=i / rows + 1e-4 * (i % 7), done_s=i / rows + 0.01 + 1e-5 * (i * 7919 % 1000),
-            outcome=Outcome.OK, phase="sustained", scenario="ReadOnlyUser", name=f"GET /runs/{i % 10}",
-            protocol=Protocol.HTTP, worker="0", arrival=i, iteration=True, status=200, bytes_in=1000 + i % 50,
-        )
-        for i in range(rows)
-    ]  # fmt: skip
+def segment(rows: int, random: Random) -> bytes:
+    """Return samples of simple requests as a worker packs them; times and sizes scatter, as those of a server do."""
+    samples = []
+    for i in range(rows):
+        due = 1000 + i / rows
+        sent = due + abs(random.gauss(0, 2e-4))
+        samples.append(
+            Sample(
+                due_s=due, sent_s=sent, done_s=sent + random.lognormvariate(-4.5, 0.5), outcome=Outcome.OK,
+                phase="sustained", scenario="ReadOnlyUser", name=f"GET /runs/{i % 10}", protocol=Protocol.HTTP,
+                worker="0", arrival=1_000_000 + 4 * i, iteration=True, status=200, bytes_in=random.randrange(900, 1300),
+            )
+        )  # fmt: skip
     return pack(encode(samples, SAMPLE_SCHEMA))
 
 
@@ -62,12 +66,13 @@ def main(port: int, rows: int, count: int, pause: float) -> None:
     runner.register_message(MESSAGE, on_message)
     while not welcome.wait(0.5):
         send(Hello(identity.code(), os.getpid(), platform.node()))
-    data, begun = segment(rows), time.monotonic()
+    random = Random(os.getpid())
+    data, begun = [segment(rows, random) for _ in range(_DIFFERENT)], time.monotonic()
     for number in range(count):
         while outbox.waiting >= _MOST_WAITING or time.monotonic() < begun + number * pause:
             outbox.pump(time.monotonic())
             gevent.sleep(0.002 if pause == 0 else 0.05)
-        outbox.put(ParcelKind.SAMPLES, data, rows)
+        outbox.put(ParcelKind.SAMPLES, data[number % _DIFFERENT], rows)
     while outbox.waiting:
         outbox.pump(time.monotonic())
         gevent.sleep(0.02)

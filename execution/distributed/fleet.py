@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from time import monotonic
 
 import gevent
@@ -13,9 +12,8 @@ import gevent.event
 import pyarrow as pa
 from locust.env import Environment
 
-from execution import judging
 from execution.children import StartError
-from execution.distributed import identity, losses
+from execution.distributed import identity, lookout, losses
 from execution.distributed.intake import Intake
 from execution.distributed.losses import ByPhase
 from execution.distributed.messages import (
@@ -24,6 +22,7 @@ from execution.distributed.messages import (
     FromWorker,
     Hello,
     Lease,
+    Leaving,
     Prepare,
     Pulse,
     Ready,
@@ -40,14 +39,10 @@ from plans.schema import Plan
 from samples.answers import KeptAnswer, read_answers
 from samples.channel import Parcel, ParcelKind
 from samples.journal import Event, EventKind, Journal
-from samples.recorder import Recorder
-from scenarios.dispatcher import Dispatcher
-from scenarios.session import Clock, Session, secrets_of
 from shapes.arrivals import Schedule
 from shapes.stripes import counted
 
 _log = logging.getLogger("proofload")
-MASTER = "master"
 _LOOK_S = 0.1
 _GATHER_S = 30.0
 """How long the expected workers may take to be there, from the begin of a run on."""
@@ -65,6 +60,10 @@ class _Crew:
     known: Known
     ready: Ready | None = None
     pulse: Pulse | None = None
+
+
+def _heirs(orders: Sequence[Order]) -> str:
+    return ", ".join(order.name for order in orders) or "nobody: no worker is left"
 
 
 class Fleet:
@@ -85,7 +84,7 @@ class Fleet:
         self._workers, self._plan, self._seed, self._schedule = workers, plan, seed, schedule
         self._expected = int(getattr(environment.parsed_options, "expect_workers", 1) or 1)
         self._folder, self._journal = folder, journal
-        self.session = self._session(plan, seed, schedule, folder)
+        self.session = lookout.session(plan, seed, schedule, folder)
         self.clock = self.session.clock
         self._roster = Roster(schedule.spans)
         self._intake = Intake(folder, lambda batch: digest(batch, self.clock()), self._on_kept)
@@ -93,22 +92,6 @@ class Fleet:
         self._stop_at = math.inf
         self._running = False
         self._changed = gevent.event.Event()
-
-    @staticmethod
-    def _session(plan: Plan, seed: int, schedule: Schedule, folder: Path) -> Session:
-        """Return the run as the master sees it: it asks the server before and after the load, and makes none."""
-        clock = Clock()
-        recorder = Recorder(MASTER, clock, (*secrets_of(plan), *judging.secrets_of(plan)))
-        idle = Dispatcher(
-            schedule.rows(slice(0, 0)),
-            shares={name: arriving.share for name, arriving in plan.mix.arriving().items()},
-            thinks={phase.name: phase.think for phase in plan.phases},
-            pool=plan.pool,
-            clock=clock,
-            drop=lambda arrival, why: None,
-            random=Random(seed),
-        )
-        return Session(plan, plan.target.host, seed, 0, clock, recorder, idle, folder)
 
     # -- what watchers see ----------------------------------------------------------------------------------
 
@@ -161,13 +144,20 @@ class Fleet:
         for place, known in enumerate(present):
             self._prepare(known, place, len(present))
         deadline = monotonic() + _READY_S
-        while any(crew.ready is None for crew in self._crew.values()) and monotonic() < deadline:
+        while any(crew.ready is None for crew in self._crew.values()) and not self._gone() and monotonic() < deadline:
             self._changed.wait(_LOOK_S)
             self._changed.clear()
-        for crew in self._crew.values():
+        for name, crew in self._crew.items():
+            called = f"worker {name} ({crew.known.machine})"
+            if name in self._gone():
+                raise StartError(f"{called} has gone while the run was prepared")
             if crew.ready is None or crew.ready.problems:
                 why = "; ".join(crew.ready.problems) if crew.ready else f"no answer within {_READY_S:g} s"
-                raise StartError(f"worker {crew.known.name} ({crew.known.machine}) cannot take part: {why}")
+                raise StartError(f"{called} cannot take part: {why}")
+
+    def _gone(self) -> set[str]:
+        """Return the names of those that were to take part, and have ended."""
+        return {name for name, crew in self._crew.items() if self._workers.has_gone(crew.known)}
 
     def _prepare(self, known: Known, place: int, places: int) -> None:
         self._crew[known.name] = _Crew(known)
@@ -210,15 +200,28 @@ class Fleet:
                 self._on_ready(crew, message)
             case Pulse():
                 self._on_pulse(crew, message)
+            case Leaving(_, at_s):
+                self._on_leaving(known.name, at_s)
             case Sent():
                 self._intake.put(known.name, message.parcel)
         self._changed.set()
 
     def _on_ready(self, crew: _Crew, ready: Ready) -> None:
         crew.ready = ready
-        if self._running and not ready.problems:
+        if not self._running:
+            return
+        called = f"worker {crew.known.name} ({crew.known.machine})"
+        if ready.problems:
+            self._note(f"{called} cannot take part: {'; '.join(ready.problems)}")
+        else:
             self._begin(crew)
-            self._note(f"worker {crew.known.name} ({crew.known.machine}) has joined; it takes load from the next phase")
+            self._note(f"{called} has joined; it takes load from the next phase")
+
+    def _on_leaving(self, name: str, at_s: float) -> None:
+        if name in self._roster.members and self._stop_at == math.inf:
+            orders = self._roster.leave(self._roster.members[name], at_s, self.clock())
+            self._note(f"worker {name} leaves: from {at_s:.1f} s on its arrivals are made by {_heirs(orders)}")
+            self._send(orders)
 
     def _on_pulse(self, crew: _Crew, pulse: Pulse) -> None:
         name, now = crew.known.name, self.clock()
@@ -241,11 +244,11 @@ class Fleet:
         if parcel.kind is ParcelKind.END and counts is not None and member is not None and not member.ended:
             now = self.clock()
             early = counts.stopped_s is not None and self._stop_at == math.inf
-            orders = self._roster.end(member, counts.stopped_s, now) if early else self._roster.end(member, None, now)
+            if early and member.left_s == math.inf:
+                self._note(f"worker {worker} has ended before its time")
+            orders = self._roster.end(member, counts.stopped_s if early else None, now)
             if counts.stopped_s is not None:
                 member.stopped_s = counts.stopped_s
-            if early:
-                self._note(f"worker {worker} has left")
             self._send(orders)
         self._changed.set()
 
@@ -271,7 +274,8 @@ class Fleet:
         self._running = True
         for crew in self._crew.values():
             self._begin(crew)
-        self._send(self._roster.divide(self.clock()))
+        # Now, not a second ahead of it: until a worker knows its share it has no users for the first arrivals.
+        self._send(self._roster.divide(max(self.clock(), 0.0)))
 
     def run(self) -> None:
         """Divide each phase among those who are there, and see who is lost; returns when all have ended."""
@@ -288,10 +292,9 @@ class Fleet:
         now = self.clock()
         for member in self._roster.missing(now):
             orders = self._roster.lose(member, now)
-            heirs = ", ".join(order.name for order in orders) or "nobody: no worker is left"
             self._note(
                 f"worker {member.name} is lost: not heard of since {member.heard_s:.1f} s; "
-                f"from {member.gone_s:.1f} s on its arrivals are made by {heirs}"
+                f"from {member.gone_s:.1f} s on its arrivals are made by {_heirs(orders)}"
             )
             self._send(orders)
         if self._stop_at == math.inf:
@@ -369,6 +372,7 @@ class Fleet:
         record.write_errors = list(desk.errors)
         if member is not None:
             record.joined_s, record.away = member.joined_s, member.away
+            record.left_s = member.left_s if member.left_s < math.inf else None
         if counts is not None:
             record.begun, record.recorded, record.written = counts.begun, counts.recorded, counts.written
             record.write_errors += counts.write_errors

@@ -11,8 +11,12 @@ ByPhase = dict[str, dict[str, int]]
 
 
 def missing(member: Member, made: ByPhase, schedule: Schedule, stopped_at: float) -> ByPhase:
-    """Return the arrivals that were a worker's to make and were not made; the run was stopped at this moment."""
-    until = stopped_at if member.stopped_s == math.inf else member.stopped_s
+    """Return the arrivals that were a worker's to make and were not made; the run was stopped at this moment.
+
+    A worker hears of the stop a little later, and says when. One that has left by itself owed what it had up to the
+    moment from which others made it.
+    """
+    until = stopped_at if member.stopped_s == math.inf else max(member.stopped_s, stopped_at)
     return _minus(counted([part.ended(until) for part in member.parts], schedule), made)
 
 

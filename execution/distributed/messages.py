@@ -125,6 +125,19 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """Worker: I was told to end; I begin nothing from this moment on, and send what I have then."""
+
+    run: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Worker: this process ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """Master: I have all parcels below this number."""
 
@@ -149,12 +162,13 @@ class Settle:
 
 
 FromMaster = Welcome | Refused | Prepare | Time | Begin | Assign | Lease | Received | Stop | Settle
-FromWorker = Hello | Ready | Time | Pulse | Sent
+FromWorker = Hello | Ready | Time | Pulse | Sent | Leaving | Gone
 Message = FromMaster | FromWorker
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Hello, Welcome, Refused, Prepare, Ready, Time, Begin, Assign, Pulse, Lease, Sent, Received, Stop, Settle,
+        Hello, Welcome, Refused, Prepare, Ready, Time, Begin, Assign, Pulse, Lease, Sent, Leaving, Gone, Received, Stop,
+        Settle,
     )
 }  # fmt: skip
 

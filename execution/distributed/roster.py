@@ -44,6 +44,8 @@ class Member:
     away: list[Away] = field(default_factory=list)
     """When nothing was heard of it."""
     ended: bool = False
+    left_s: float = math.inf
+    """From here on it begins nothing, because it was told to end, or could not go on."""
     stopped_s: float = math.inf
     """From here on it began nothing, by its own word."""
 
@@ -71,8 +73,13 @@ class Roster:
 
     @property
     def present(self) -> list[Member]:
-        """The members that can be given something, in a fixed order."""
+        """The members that are heard of and have not ended, in a fixed order."""
         return [member for member in self.members.values() if member.present]
+
+    @property
+    def staying(self) -> list[Member]:
+        """The members that can be given something."""
+        return [member for member in self.present if member.left_s == math.inf]
 
     def admit(self, name: str, now: float) -> Member:
         """Take a worker in; it is given arrivals from the next phase on."""
@@ -95,7 +102,7 @@ class Roster:
             member.away[-1].until_s = now
         elif lapsed:
             orders = self._pass_on(member, now + _MARGIN_S)  # it waits for a share of what it gave up
-        while self._waiting:
+        while self._waiting and self.staying:
             orders += self._pass_on(self._waiting.pop(), now + _MARGIN_S)
         member.lease_s = max(now, 0.0) + LEASE_S
         return member.lease_s, orders
@@ -111,19 +118,22 @@ class Roster:
         member.away.append(Away(from_s=member.heard_s))
         return self._pass_on(member, member.gone_s)
 
+    def leave(self, member: Member, at_s: float, now: float) -> list[Order]:
+        """A member is to end, and begins nothing from `at_s` on; return who takes over from then on, or from now on."""
+        known, member.left_s = member.left_s < math.inf, min(member.left_s, at_s)
+        return [] if known or not member.present else self._pass_on(member, max(at_s, now + _MARGIN_S))
+
     def end(self, member: Member, stopped_s: float | None, now: float) -> list[Order]:
         """A member says that it has done its part, or that it stopped before; return who takes over the rest."""
+        orders = [] if stopped_s is None else self.leave(member, stopped_s, now)
         member.present, member.ended = False, True
-        if stopped_s is None:
-            return []
-        member.stopped_s = stopped_s
-        return self._pass_on(member, now + _MARGIN_S)
+        return orders
 
     def divide(self, now: float) -> list[Order]:
         """Return the stripes of the phases that begin soon."""
         orders: list[Order] = []
         while self._divided < len(self._spans) and self._spans[self._divided].start - _AHEAD_S <= now:
-            members, span, phase = self.present, self._spans[self._divided], Part(self._divided)
+            members, span, phase = self.staying, self._spans[self._divided], Part(self._divided)
             if not members:
                 break
             begin = span.start if now <= span.start + _LATEST_S else now + _MARGIN_S
@@ -140,7 +150,7 @@ class Roster:
         return [Part(phase) for phase in range(self._divided, len(self._spans))]
 
     def _pass_on(self, member: Member, from_s: float) -> list[Order]:
-        heirs = self.present
+        heirs = self.staying
         if not heirs:
             self._waiting.append(member)
             return []

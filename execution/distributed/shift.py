@@ -17,7 +17,7 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from execution.distributed.clocks import Comparison
-from execution.distributed.messages import Assign, Counts, FromWorker, Lease, Prepare, Pulse, Sent
+from execution.distributed.messages import Assign, Counts, FromWorker, Lease, Leaving, Prepare, Pulse, Sent
 from execution.load import OwnLoad
 from execution.storage import Storage
 from plans.run import ProcessRecord
@@ -37,6 +37,8 @@ _TEST_START_S = 10.0
 _FAREWELL_S = 10.0
 _HAND_OVER_S = 60.0
 """How long a worker tries to bring its last parcels to the master."""
+_NOTICE_S = 1.0
+"""So long before it stops a worker says that it will, for others to take over in time."""
 
 
 class _Sender:
@@ -206,6 +208,15 @@ class Shift:
             self.close()  # the load never began
         else:
             gevent.spawn(self._finish)
+
+    def leave(self) -> None:
+        """End while the run goes on: others take over, and what is in flight is waited for as at the end of the run."""
+        if self._ending or self._pool_keeper is None:
+            self.end()
+            return
+        at_s = self.load.clock() + _NOTICE_S
+        self._tell(Leaving(self.run, at_s))
+        self.load.dispatcher.end(at_s)
 
     def abandon(self) -> None:
         """End without the master, which is gone: there is nobody to bring anything to."""

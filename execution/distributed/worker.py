@@ -1,5 +1,6 @@
 """The worker: a Locust worker that takes part in the runs of its master, one after the other."""
 
+import contextlib
 import logging
 import os
 import platform
@@ -25,6 +26,7 @@ from execution.distributed.messages import (
     Assign,
     Begin,
     FromWorker,
+    Gone,
     Hello,
     Lease,
     Prepare,
@@ -40,7 +42,7 @@ from execution.distributed.messages import (
 )
 from execution.distributed.shift import Shift
 from plans.exits import Exit
-from plans.hosts import EMBEDDED, host_problem
+from plans.hosts import host_problem, narrowed
 from plans.problems import PlanError
 from plans.schema import Plan
 from samples.segments import keep_arrow_small
@@ -51,6 +53,8 @@ _HELLO_S = 1.0
 _TRIPS, _TRIP_S = 12, 1.0
 _GONE_S = 30.0
 """So long without a word of the master, and it is gone. Load has stopped long before, with the lease."""
+_GRACE_S = 20.0
+"""How long requests in flight may take after SIGTERM: those who send it often kill after 30 s."""
 
 
 def _of_the_runner(handler: Callable[..., object]) -> bool:
@@ -66,8 +70,11 @@ class Worker:
         self._environment, self._runner = environment, environment.runner
         self._main = gevent.getcurrent()
         self._code = identity.code()
+        # Read here: a run that is under way has put its master's options in the place of this process's own.
+        self._allow = options.allowed(environment.parsed_options) if environment.parsed_options else ()
         self._name: str | None = None
         self._exit_code = Exit.PASS
+        self._quitting = False
         self._shift: Shift | None = None
         self._test_started = gevent.event.Event()
         self._clock = Comparison()
@@ -81,8 +88,9 @@ class Worker:
         events.test_start.add_listener(lambda **_: self._on_test_start())
         events.test_stop.add_listener(lambda **_: self._on_test_stop())
         events.quitting.add_listener(lambda **_: self._on_quitting())
-        gevent.signal_handler(signal.SIGINT, self._quit)
-        # Not of the parsed options: a run that is under way has put its master's in their place.
+        gevent.signal_handler(signal.SIGINT, self._on_interrupt)
+        gevent.signal_handler(signal.SIGTERM, self._on_terminate)  # beside Locust, which fires quitting
+        # Of the command line, for the same reason.
         if "--exit-with-parent" in sys.argv:
             gevent.spawn(self._end_with_input)
         self._heard = monotonic()
@@ -115,7 +123,21 @@ class Worker:
         self._quit()
 
     def _quit(self) -> None:
-        gevent.kill(self._main, KeyboardInterrupt)
+        if not self._quitting:
+            gevent.kill(self._main, KeyboardInterrupt)
+        elif self._shift is not None:
+            self._shift.abandon()
+
+    def _on_interrupt(self) -> None:
+        """Ctrl-C: the first one lets what is in flight end, the next one ends it."""
+        if self._quitting and self._shift is not None:
+            self._shift.end()
+        else:
+            self._quit()
+
+    def _on_terminate(self) -> None:
+        if self._shift is not None:
+            gevent.spawn_later(_GRACE_S, self._shift.end)
 
     def _end_with_input(self) -> None:
         source = sys.stdin.fileno()
@@ -138,9 +160,12 @@ class Worker:
 
     def _on_quitting(self) -> None:
         """Bring what there is to the master before the process ends."""
+        self._quitting = True
         if self._shift is not None:
-            (self._shift.end if self._exit_code is Exit.PASS else self._shift.abandon)()
+            (self._shift.leave if self._exit_code is Exit.PASS else self._shift.abandon)()
             self._shift.over.wait()
+        with contextlib.suppress(OSError):
+            self._send(Gone())
         self._environment.process_exit_code = self._exit_code
 
     # -- what the master says -------------------------------------------------------------------------------
@@ -192,7 +217,7 @@ class Worker:
             self._shift.close()
         self._shift, problems, reached, found = None, [], True, ""
         try:
-            plan = Plan.model_validate_json(order.plan)
+            plan = self._narrowed(Plan.model_validate_json(order.plan))
             problems = self._problems(plan, order)
             if not problems:
                 self._compare_clocks()
@@ -214,12 +239,23 @@ class Worker:
             _log.error("cannot take part in the run: %s", problem)
         self._send(Ready(order.run, tuple(problems), reached, found))
 
-    @staticmethod
-    def _problems(plan: Plan, order: Prepare) -> list[str]:
-        problems = identity.problems(order.files, order.variables)
-        if order.host != EMBEDDED and plan.mix.needs_server and (why := host_problem(order.host, plan.target.allow)):
-            problems.append(f"host {why}")
-        return problems
+    def _narrowed(self, plan: Plan) -> Plan:
+        """Return a plan that allows no host beyond those that this worker was started with, when there are any."""
+        if not self._allow:
+            return plan
+        target = plan.target.model_copy(update={"allow": narrowed(plan.target.allow, self._allow)})
+        return plan.model_copy(update={"target": target})
+
+    def _problems(self, plan: Plan, order: Prepare) -> list[str]:
+        """Return what keeps this worker from the run. Where its load may go it asks for itself."""
+        allow, database = plan.target.allow, plan.mix.DatabaseUser
+        refused = {
+            "host": host_problem(order.host, allow) if plan.mix.needs_server else None,
+            "mix.DatabaseUser.url": database.problem(allow) if database is not None else None,
+        }
+        whose = " (this worker has an --allow-host of its own)" if self._allow else ""
+        found = identity.problems(order.files, order.variables)
+        return found + [f"{what} {why}{whose}" for what, why in refused.items() if why]
 
     def _compare_clocks(self) -> None:
         self._clock = Comparison()

@@ -17,6 +17,7 @@ from execution.distributed.messages import (
     MESSAGE,
     FromMaster,
     FromWorker,
+    Gone,
     Hello,
     Refused,
     Time,
@@ -52,6 +53,8 @@ class Workers:
         self._runner = environment.runner
         self._code = identity.code()
         self._known: dict[str, Known] = {}
+        self._gone: set[str] = set()
+        """Addresses of those that have said that they end: Locust misses them some seconds later."""
         self._children: list[subprocess.Popen[bytes]] = []
         self.hears: Callable[[Known, FromWorker], None] | None = None
         """Told of what workers say in a run, and of each that is taken in."""
@@ -60,8 +63,12 @@ class Workers:
 
     def present(self) -> list[Known]:
         """Return the workers that were taken in and are heard of."""
-        here = {node.id for node in self._runner.clients.all if node.state != STATE_MISSING}
+        here = {node.id for node in self._runner.clients.all if node.state != STATE_MISSING} - self._gone
         return [known for known in self._known.values() if known.address in here]
+
+    def has_gone(self, worker: Known) -> bool:
+        """Return whether a worker has said that it ends."""
+        return worker.address in self._gone
 
     def tell(self, worker: Known, message: FromMaster) -> None:
         """Send a message; one that cannot be sent is lost, as on the way."""
@@ -85,6 +92,8 @@ class Workers:
             self._tell(address, Time(message.asked, monotonic()))
         elif isinstance(message, Hello):
             self._greet(address, message)
+        elif isinstance(message, Gone):
+            self._gone.add(address)
         elif self.hears is not None and (known := self._known.get(address)) is not None:
             self.hears(known, message)  # type: ignore[arg-type]  # what a master says no worker sends
 
@@ -101,24 +110,30 @@ class Workers:
         if new and self.hears is not None:
             self.hears(known, hello)
 
+    def dismiss(self) -> None:
+        """Tell all workers to end: there will be no run, and they have nothing to bring."""
+        self._runner.quit()
+        self.stop_here(patience_s=0.0)
+
     # -- on this machine ------------------------------------------------------------------------------------
 
     def start_here(self, count: int, options: list[str]) -> None:
         """Start workers as processes of this machine; they end with this process."""
         command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--worker"]
         command += ["--master-host=127.0.0.1", f"--master-port={self._runner.server.port}", "--exit-with-parent"]
+        command += ["--allow-host="]  # the master has checked the plan on this very machine
         for _ in range(count):
             # In sessions of their own: a Ctrl-C is for the master, which needs them while it drains.
             self._children.append(
                 subprocess.Popen([*command, *options], cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)
             )
 
-    def stop_here(self) -> None:
+    def stop_here(self, patience_s: float = _STOP_S) -> None:
         """End the processes that were started."""
         for child in self._children:
             if child.stdin is not None:
                 child.stdin.close()
-        with gevent.Timeout(_STOP_S, False):
+        with gevent.Timeout(patience_s, False):
             for child in self._children:
                 child.wait()
         for child in self._children:

@@ -20,7 +20,15 @@ import pytest
 from tests.docker.engine import Checkout, docker, left_behind
 
 ROOT = Path(__file__).resolve().parents[2]
+_LONGEST_S = 600
 _IMAGE = re.compile(r"\$\{([A-Z]+_IMAGE):-([^}]+)\}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a session waits for the image, which takes minutes to be built."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(_LONGEST_S))
 
 
 def _stand_ins() -> dict[str, str]:

@@ -208,8 +208,9 @@ def test_too_great_a_loss_is_invalid_and_says_so(disturbed: Done) -> None:
     assert "lost" in " ".join(verdict["reasons"])
 
 
-def test_ctrl_c_ends_a_run_in_order_with_its_report(checkout: Checkout, tmp_path: Path) -> None:
-    with checkout.running(tmp_path, checkout.plan("quickstart"), "--workers=0") as running:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_ends_a_run_in_order_with_its_report(checkout: Checkout, tmp_path: Path, workers: int) -> None:
+    with checkout.running(tmp_path, checkout.plan("quickstart"), f"--workers={workers}") as running:
         running.under_way()
         time.sleep(3)
         running.process.send_signal(2)

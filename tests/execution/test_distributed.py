@@ -2,24 +2,18 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from plans.loading import load
 from plans.run import Ending
 from shapes.arrivals import schedule
+from tests.execution.crews import PATIENCE_S, port_of, started, until, worker, workers_of
 from tests.execution.harness import (
-    ENVIRONMENT,
     ROOT,
     Finished,
     certify,
@@ -31,15 +25,6 @@ from tests.execution.harness import (
     serving,
     wait_for_load,
 )
-
-PATIENCE_S = 90
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 def assert_every_arrival_once_at_its_time(run: Finished, plan: Path) -> None:
@@ -73,6 +58,9 @@ def test_the_union_of_what_workers_make_is_the_planned_schedule_to_the_last_samp
     run = certify(plan, f"--workers={workers}", "--seed=7")
     assert run.code == 0, run.out + run.err
     assert_every_arrival_once_at_its_time(run, plan)
+    first = [row for row in run.iterations if row["due_s"] < 1 and row["scenario"] == "ChatUser"]
+    assert first
+    assert not any(row["waited"] for row in first), "users are there from the begin on"
     processes = run.record.processes
     assert len(processes) == workers
     assert sum(p.recorded for p in processes) == sum(p.written for p in processes) == len(run.samples)
@@ -86,37 +74,13 @@ def test_the_union_of_what_workers_make_is_the_planned_schedule_to_the_last_samp
     assert len(users) == workers
 
 
-def _workers_of(master: psutil.Process, count: int) -> list[psutil.Process]:
-    """Return the workers that a master starts, as soon as they are there."""
-    found: list[psutil.Process] = []
-
-    def there() -> bool:
-        found[:] = [child for child in master.children() if "--worker" in child.cmdline()]
-        return len(found) == count
-
-    until(there, "the workers are not started")
-    return found
-
-
-@contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Start certify.py, and end it with all that it started."""
-    with subprocess.Popen(
-        arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()  # Locust ends with it, and the workers with Locust
-
-
 def test_what_killed_and_frozen_workers_were_to_make_is_made_by_the_others_or_counted_as_lost(tmp_path: Path) -> None:
     phases = [{"name": "one", "rate": 30, "duration": "15s"}, {"name": "two", "rate": 30, "duration": "4s"}]
     generator = {"lag_p99_ms": 10_000, "loop_lag_p99_ms": 10_000, "lost": 0.9}
     plan = plan_file(tmp_path, phases=phases, generator=generator)
     runs = tmp_path / "runs"
     with started(*command(plan, runs, "--workers=3")) as process:
-        killed, frozen, _ = _workers_of(locust_of(process.pid), 3)
+        killed, frozen, _ = workers_of(locust_of(process.pid), 3)
         wait_for_load(runs)
         killed.kill()
         frozen.suspend()
@@ -145,7 +109,7 @@ def test_losses_beyond_the_plans_limit_make_a_run_invalid_and_one_without_a_mast
     runs = tmp_path / "runs"
     with started(*command(plan, runs, "--workers=2")) as process:
         master = locust_of(process.pid)
-        workers = _workers_of(master, 2)
+        workers = workers_of(master, 2)
         wait_for_load(runs)
         time.sleep(1)
         master.kill()
@@ -156,26 +120,6 @@ def test_losses_beyond_the_plans_limit_make_a_run_invalid_and_one_without_a_mast
     assert run.code == 3
     assert run.record.ending is Ending.RUNNING
     assert len(run.samples) > 0
-
-
-@contextmanager
-def worker(port: int, code: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
-    arguments = ["-f", str(code / "locustfile.py"), "--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "locust", *arguments],
-        cwd=code,
-        env=ENVIRONMENT | {"PYTHONPATH": str(code)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
 
 def other_code(folder: Path) -> Path:
@@ -189,18 +133,6 @@ def other_code(folder: Path) -> Path:
     return folder
 
 
-def port_of(master: psutil.Process) -> int:
-    """Return the port that a master listens to its workers on, as soon as it does."""
-    found: list[int] = []
-
-    def listens() -> bool:
-        found[:] = [c.laddr.port for c in master.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
-        return bool(found)
-
-    until(listens, "the master opens no port")
-    return found[0]
-
-
 def test_workers_come_from_elsewhere_and_late_and_those_of_another_version_are_refused(tmp_path: Path) -> None:
     # The late one has ten seconds and more to come into being, on a busy machine.
     phases = [{"name": "first", "rate": 20, "duration": "14s"}, {"name": "second", "rate": 20, "duration": "4s"}]
@@ -208,7 +140,7 @@ def test_workers_come_from_elsewhere_and_late_and_those_of_another_version_are_r
     master = command(plan, runs, "--master", "--expect-workers=1", "--master-bind-port=0")
     with serving() as url, started(*master, f"--host={url}") as process:
         port = port_of(locust_of(process.pid))
-        with worker(port) as first, worker(port, other_code(tmp_path / "other")) as other:
+        with worker(port) as first, worker(port, code=other_code(tmp_path / "other")) as other:
             wait_for_load(runs)
             with worker(port) as late:
                 out, _ = process.communicate(timeout=PATIENCE_S)

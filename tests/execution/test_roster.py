@@ -122,10 +122,57 @@ def test_late_workers_have_load_from_the_next_phase_on_and_those_that_leave_none
     assert first == {"0"}
     assert {tuple(names) for names, due in zip(owners, run.schedule.times, strict=True) if due > 25.5} == {("late",)}
     left = run.roster.members["0"]
+    left.stopped_s = 24.0
     made = counted([part.ended(24.0) for part in left.parts], run.schedule)
-    assert missing(left, made, run.schedule, float("inf")) == {}
     gap = [due for names, due in zip(owners, run.schedule.times, strict=True) if names == ["0"] and due >= 24.0]
-    assert gap, "between its word and the order to the other nobody makes its arrivals: they are counted as lost"
+    assert gap, "between its word and the order to the other nobody makes its arrivals"
+    (lost,) = missing(left, made, run.schedule, float("inf"))["b"].values()
+    assert lost == len(gap)
+
+
+def test_a_worker_that_gives_notice_hands_on_what_is_due_after_it_and_nothing_is_lost() -> None:
+    run = Run("0", "1", "2")
+    run.until(5)
+    leaving = run.roster.members["1"]
+    orders = run.roster.leave(leaving, 6.0, run.now)
+    assert [(order.name, order.seat.from_s) for order in orders] == [("0", 6.0), ("2", 6.0)]
+    assert run.roster.leave(leaving, 6.0, run.now) == [], "twice is as once"
+    run.until(22)
+    assert leaving in run.roster.present, "it is waited for"
+    assert run.roster.end(leaving, 6.0, run.now) == []
+    leaving.stopped_s = 6.0
+    run.until(40)
+    owners = run.owners()
+    assert all(len(names) == 1 for names in owners)
+    dues = [due for names, due in zip(owners, run.schedule.times, strict=True) if names == ["1"]]
+    assert 5.5 < max(dues) < 6.0
+    assert missing(leaving, counted(leaving.parts, run.schedule), run.schedule, float("inf")) == {}
+    assert leaving.away == []
+
+
+def test_a_notice_that_comes_late_costs_what_was_due_until_others_could_take_over() -> None:
+    run = Run("0", "1")
+    run.until(5)
+    (order,) = run.roster.leave(run.roster.members["1"], 4.0, run.now)
+    assert order.seat.from_s > run.now
+    run.until(40)
+    assert all(len(names) == 1 for names in run.owners())
+
+
+def test_when_all_leave_the_rest_waits_for_somebody_who_comes() -> None:
+    run = Run("0", "1")
+    run.until(5)
+    for name in ("0", "1"):
+        run.roster.leave(run.roster.members[name], 6.0, run.now)
+    run.until(12)  # both drain, and are heard of
+    for name in ("0", "1"):
+        run.orders += run.roster.end(run.roster.members[name], 6.0, run.now)
+    run.roster.admit("late", run.now)
+    run.until(40)
+    owners = run.owners()
+    assert all(len(names) == 1 for names in owners)
+    first = {names[0] for names, due in zip(owners, run.schedule.times, strict=True) if due > 13}
+    assert first == {"late"}
 
 
 def test_arrivals_without_a_sample_are_counted_by_phase_and_scenario() -> None:

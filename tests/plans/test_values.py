@@ -1,6 +1,7 @@
 """Durations, hosts, scaling, seeds, and the record of a run."""
 
 import doctest
+import itertools
 import math
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import plans.loading
 import plans.quantities
 from plans.__main__ import FOLDER, plan_files
 from plans.durations import format_duration, parse_duration
-from plans.hosts import host_problem
+from plans.hosts import host_problem, narrowed
 from plans.loading import load
 from plans.run import RUN_FILE, Ending, PhaseRecord, ProcessRecord, RunRecord, derive_seed, scaled
 from plans.schema import Criterion, Plan, Severity, loopback
@@ -120,6 +121,15 @@ def test_load_may_go_to_loopback_and_private_names(host: str) -> None:
 )
 def test_load_goes_nowhere_else_by_default(host: str) -> None:
     assert "is not allowed" in str(host_problem(host, ()))
+
+
+def test_a_machine_with_a_list_of_its_own_lets_through_what_both_lists_allow() -> None:
+    lists = [(), ("*",), ("*.example.com",), ("api.example.com", "10.0.0.5"), ("10.0.0.*", "other.example.com")]
+    for first, second in itertools.product(lists, lists):
+        for name in ("api.example.com", "other.example.com", "10.0.0.5", "10.0.0.6", "8.8.8.8"):
+            url = f"http://{name}"
+            by_both = host_problem(url, first) is None and host_problem(url, second) is None
+            assert (host_problem(url, narrowed(first, second)) is None) == by_both
 
 
 @pytest.mark.parametrize(

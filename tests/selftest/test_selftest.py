@@ -7,7 +7,7 @@ import pytest
 
 from plans.schema import Plan
 from selftest.__main__ import main
-from selftest.faults import CLEAN, CRITERIA, LONG_CRITERIA, NOTHING, SHOWN, STARVED, Shown, plan_of
+from selftest.faults import CLEAN, CRITERIA, LONG_CRITERIA, LOST, NOTHING, SHOWN, STARVED, Shown, plan_of
 from selftest.matrix import document, markdown
 from selftest.showing import Finding
 from target.faults import checked
@@ -21,7 +21,7 @@ def test_there_are_enough_faults_and_each_has_a_name_that_can_be_found() -> None
     assert len(SHOWN) >= 14
     assert len({shown.name for shown in SHOWN}) == len(SHOWN)
     names = {criterion["id"] for criterion in LONG_CRITERIA}
-    assert {shown.found_as for shown in SHOWN} <= names | {STARVED}
+    assert {shown.found_as for shown in SHOWN} <= names | {STARVED, LOST}
 
 
 @pytest.mark.parametrize("shown", [*SHOWN, CLEAN], ids=lambda shown: shown.name)
@@ -75,3 +75,18 @@ def test_faults_are_found_by_their_names_and_a_healthy_platform_has_none(
 
 def test_a_starved_generator_is_told_from_a_slow_server(tmp_path: Path) -> None:
     assert main(["--seeds", "1", "--clean", "0", "--only", "starved generator", "--runs", str(tmp_path)]) == 0
+
+
+def test_a_lost_worker_is_named_and_makes_the_run_invalid(tmp_path: Path) -> None:
+    assert main(["--seeds", "1", "--clean", "0", "--only", "lost worker", "--runs", str(tmp_path)]) == 0
+    (one,) = json.loads((tmp_path / "selftest" / "selftest.json").read_text(encoding="utf-8"))["findings"]
+    assert (one["found"], one["verdict"]) == (LOST, "INVALID")
+    assert "arrivals lost with workers" in one["broken"]
+
+
+@pytest.mark.long
+def test_a_healthy_platform_has_no_fault_when_workers_make_the_load_either(tmp_path: Path) -> None:
+    assert main(["--seeds", "1", "--clean", "4", "--only", "lost worker", "--runs", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "selftest" / "selftest.json").read_text(encoding="utf-8"))
+    assert [one["shown"] for one in result["findings"]] == [LOST, *[NOTHING] * 3, "nothing, with workers"]
+    assert "0 false alarms in 4 runs without a fault" in result["reasons"][0]

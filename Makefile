@@ -185,7 +185,7 @@ certificate: $(VENV)/run.stamp ## one page over the cases in CASES=plans/hxp, fr
 test: $(VENV)/dev.stamp ## run all tests, in WORKERS= processes
 	@$(MAKE) --silent otel || echo "the OpenTelemetry SDK could not be installed: its tests are skipped"
 	@$(MAKE) --silent llama || echo "llama.cpp's server could not be installed: its tests are skipped"
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 longtest: $(VENV)/dev.stamp ## run the tests that take minutes: whole searches, faults and overloads for real
 	$(BIN)/python -m pytest -m long
@@ -208,7 +208,13 @@ fuzz: $(VENV)/dev.stamp ## harmed bytes for the clients' parsers, for SECONDS=30
 lint: $(VENV)/dev.stamp ## ruff, and mypy for this system and for Windows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --silent --jobs=2 types types-of-windows
+
+.PHONY: types types-of-windows
+types:
 	$(BIN)/mypy .
+
+types-of-windows:
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 certify.py locustfile.py target monitoring reports
 
 calibrate: $(VENV)/run.stamp ## say how much load this machine can honestly generate (two minutes)

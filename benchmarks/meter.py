@@ -50,6 +50,7 @@ def watch(
     streams: int = 0,
     core: int | None = 0,
     cwd: Path = ROOT,
+    environment: dict[str, str] | None = None,
 ) -> Cost:
     """Run a client on one core, and measure it for `seconds`, beginning `settle` after its first request.
 
@@ -62,7 +63,7 @@ def watch(
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | (environment or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

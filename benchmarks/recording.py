@@ -21,7 +21,7 @@ def measure(scratch: Path) -> Table:
     Locust fires its events for every user, whoever records; what they cost is shown by itself.
     """
     length = _SETTLE_S + _SECONDS + 1.5
-    with known_server() as server:
+    with known_server(awake=1) as server:
         certify = run_command(scratch, closed_plan(_USERS, length), f"--host={server.url}")
         plan, *options = certify[2:]
         plain = ["--headless", "--loglevel=WARNING", f"--plan={plan}", *options]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,18 @@ class Truth:
     """By permille."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Workload:
     """A kind of latency; `draw(rng, runs, count)` gives (due times in s, latencies in ms), each (runs, count)."""
 
     name: str
     draw: Callable[[np.random.Generator, int, int], tuple[Array, Array]]
-    truth: Truth
+    reckon: Callable[[], Truth]
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The true figures, when somebody asks for them: some take a simulation."""
+        return self.reckon()
 
 
 def _lognormal_truth() -> Truth:
@@ -63,7 +69,7 @@ def wavy(share: float, seconds: float) -> Workload:
         return due, 100 * np.exp(_SIGMA * waves(rng, runs, count, share, seconds))
 
     name = "independent" if share == 0 else f"{share:.0%} of the variance common for {seconds:g} s"
-    return Workload(name, draw, _lognormal_truth())
+    return Workload(name, draw, _lognormal_truth)
 
 
 def one_server(utilisation: float) -> Workload:
@@ -81,7 +87,7 @@ def one_server(utilisation: float) -> Workload:
 
     truth = Truth(1000 / rest, {p: -1000 * float(np.log(1 - p / 1000)) / rest for p in (500, 900, 950, 990, 999)})
     relaxation = 1 / (service * (1 - np.sqrt(utilisation)) ** 2)
-    return Workload(f"M/M/1 at {utilisation:.0%} (correlated for {relaxation:.2g} s)", draw, truth)
+    return Workload(f"M/M/1 at {utilisation:.0%} (correlated for {relaxation:.2g} s)", draw, lambda: truth)
 
 
 def many_servers(utilisation: float, servers: int = 8) -> Workload:
@@ -101,10 +107,12 @@ def many_servers(utilisation: float, servers: int = 8) -> Workload:
             load.sort(axis=1)
         return np.cumsum(gaps[:, _WARM_UP:], axis=1), 1000 * found[:, _WARM_UP:]
 
-    _, long = draw(np.random.default_rng(0), 1000, 4000)
-    ends = np.quantile(long, [0.5, 0.9, 0.95, 0.99, 0.999])
-    truth = Truth(float(long.mean()), dict(zip((500, 900, 950, 990, 999), map(float, ends), strict=True)))
-    return Workload(f"queue of {servers} servers at {utilisation:.0%}", draw, truth)
+    def reckon() -> Truth:
+        _, long = draw(np.random.default_rng(0), 1000, 4000)
+        ends = np.quantile(long, [0.5, 0.9, 0.95, 0.99, 0.999])
+        return Truth(float(long.mean()), dict(zip((500, 900, 950, 990, 999), map(float, ends), strict=True)))
+
+    return Workload(f"queue of {servers} servers at {utilisation:.0%}", draw, reckon)
 
 
 def failures(

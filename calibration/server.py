@@ -136,6 +136,7 @@ class Server:
         self._events, self._delay = options.events, options.delay_ms / 1000
         self._stall_at, self._stall_for = options.stall_at, options.stall_for
         self._spin = _SPIN_S if options.own_core else 0.0
+        self._rest = 0.0 if options.awake else None
         self._due: list[tuple[float, int, _Stream | _Connection]] = []
         self._order = self.requests = self.streams = self.sent_events = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -163,7 +164,7 @@ class Server:
 
     def _pause(self) -> float | None:
         if not self._due:
-            return None
+            return self._rest
         return max(self._due[0][0] - time.monotonic() - self._spin, 0.0)
 
     def _accept(self, _mask: int) -> None:
@@ -263,6 +264,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stall-at", type=float, default=0.0, help="seconds after the first request")
     parser.add_argument("--stall-for", type=float, default=0.0, help="seconds in which nothing is answered")
     parser.add_argument("--own-core", type=int, default=0, help="1: nobody else needs this core; turn for precision")
+    parser.add_argument(
+        "--awake", type=int, default=0, help="1: never rest, so that nobody pays for waking this process"
+    )
     return parser
 
 

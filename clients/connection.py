@@ -15,6 +15,8 @@ from typing import Any
 import gevent
 from gevent.socket import SHUT_RD
 
+from clients.arrival import reader
+from clients.batches import watcher
 from clients.errors import TimedOut
 from clients.incoming import Incoming
 from clients.options import Options
@@ -59,7 +61,7 @@ class Connection:
         self._hub = gevent.get_hub()
         self._sock = sock
         self._send: Callable[[bytes | memoryview], int] = sock._sock.send
-        self.receive: Callable[[int], bytes] = sock._sock.recv
+        self.receive = reader(sock._sock)
         self.incoming = Incoming(options.limits)
         self.stale = False
         self._first_byte_timeout, self._idle_timeout = options.first_byte_timeout, options.idle_timeout
@@ -70,7 +72,7 @@ class Connection:
         self._waiting: Any = None
         self._parked = False  # True while the waiting greenlet is in this object's own wait, and may be switched to
         self._idle, self._reading = self._while_idle, self._on_readable
-        self._watcher = self._hub.loop.io(sock.fileno(), _READ)
+        self._watcher = watcher(self._hub.loop, sock.fileno(), together=options.together)
         self._watcher.start(self._idle)
 
     def close(self) -> None:
@@ -210,11 +212,11 @@ class Connection:
         """Take what has arrived, still inside the event loop: the greenlet is woken once, for the whole response."""
         incoming = self.incoming
         try:
-            data = self.receive(_READ_SIZE)
+            data, moment = self.receive(_READ_SIZE)
             if data:
-                incoming.feed(data, monotonic())
+                incoming.feed(data, moment)
             else:
-                incoming.end(monotonic())
+                incoming.end(moment)
         except BlockingIOError:
             return
         except Exception as error:
@@ -265,10 +267,11 @@ class Connection:
 class TlsConnection(Connection):
     """A connection under TLS. The session works on buffers, so that all the waiting stays in one place."""
 
-    __slots__ = ("_from_server", "_session", "_to_server")
+    __slots__ = ("_from_server", "_read", "_session", "_to_server")
 
     def __init__(self, sock: Any, context: ssl.SSLContext, server_name: str, options: Options) -> None:
         self._from_server, self._to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._read = reader(sock._sock)
         self._session = context.wrap_bio(self._from_server, self._to_server, server_hostname=server_name)
         super().__init__(sock, options)
         self.receive = self._receive
@@ -276,18 +279,19 @@ class TlsConnection(Connection):
     def shake_hands(self) -> None:
         """Agree with the server on keys. Raises OSError, of which a certificate that is not trusted is one."""
         self._waiting = gevent.getcurrent()
-        self._watcher.callback = self._waiting.switch
-        while True:
-            try:
-                self._session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                self._flush()
-            self._hub.switch()
-            with suppress(BlockingIOError):
-                self._fill(_READ_SIZE)
+        self._watcher.stop()  # no batch: a handshake's time is not that of a kernel's stamp
+        with closing(self._hub.loop.io(self._sock.fileno(), _READ)) as readable:
+            while True:
+                try:
+                    self._session.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    self._flush()
+                self._hub.wait(readable)
+                with suppress(BlockingIOError):
+                    self._fill(_READ_SIZE)
         self._flush()
-        self._watcher.callback = self._idle
+        self._watcher.start(self._idle)
 
     def wire_form(self, data: bytes) -> bytes:
         """Return the bytes that stand for `data` on the wire."""
@@ -296,12 +300,14 @@ class TlsConnection(Connection):
             rest = rest[self._session.write(rest) :]
         return self._to_server.read()
 
-    def _fill(self, size: int) -> None:
-        data = self._sock._sock.recv(size)
+    def _fill(self, size: int) -> float:
+        """Give the session what has arrived; return when that was."""
+        data, moment = self._read(size)
         if data:
             self._from_server.write(data)
         else:
             self._from_server.write_eof()
+        return moment
 
     def _flush(self) -> None:
         super()._send_all(self._to_server.read())
@@ -315,8 +321,8 @@ class TlsConnection(Connection):
                 self.stale = self.stale or bool(rest)
                 break
 
-    def _receive(self, size: int) -> bytes:
-        self._fill(size)
+    def _receive(self, size: int) -> tuple[bytes, float]:
+        moment = self._fill(size)
         pieces: list[bytes] = []
         try:
             while piece := self._session.read(size):
@@ -329,4 +335,4 @@ class TlsConnection(Connection):
         except ssl.SSLEOFError:
             if not pieces:
                 raise
-        return b"".join(pieces)
+        return b"".join(pieces), moment

@@ -48,4 +48,6 @@ class Options:
     cookies: bool = False
     follow_redirects: int = 0
     """How many redirects of one request are followed; only to the same scheme, host and port."""
+    together: bool = False
+    """Read with all others that have this, once a millisecond when much arrives (`clients.batches`): for streams."""
     limits: Limits = field(default_factory=Limits)

@@ -2,7 +2,6 @@
 
 from collections import deque
 from contextlib import suppress
-from time import monotonic
 from typing import Any
 
 import gevent
@@ -83,13 +82,12 @@ class Stream:
         self._connection.pause()
 
     def _on_readable(self) -> None:
-        moment = monotonic()
         try:
-            data = self._connection.receive(_READ_SIZE)
+            data, moment = self._connection.receive(_READ_SIZE)
         except BlockingIOError:
             return
         except OSError as error:
-            data, self._why = b"", reason(error)
+            data, moment, self._why = b"", 0.0, reason(error)
         if data:
             self._unread.append((moment, data))
             self._unread_size += len(data)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-import jsonschema_rs
 import yaml
+
+from data.schemas import Check, SchemaError
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _DIALECT = "$schema", "$id", "$ref"
@@ -24,7 +25,6 @@ _TRIES = 10
 _MOST_REFERENCES = 20
 """From one place of a document to the next, before it is taken for a circle."""
 _PARAMETER = re.compile(r"\{([^{}]+)\}")
-Schema = dict[str, Any]
 
 
 class OpenApiError(ValueError):
@@ -40,7 +40,7 @@ class Operation:
     """The path as the document has it, `/pets/{petId}`."""
     names: tuple[str, ...]
     """What it can be called by in a plan: `GET /pets`, its operationId, its tags."""
-    answers: dict[str, jsonschema_rs.Draft202012Validator | None]
+    answers: dict[str, Check | None]
     """By status as declared (`200`, `2XX`, `default`): the check of a JSON body, None where there is no schema."""
     bodies: list[bytes] = field(default_factory=list)
     """Bodies to choose from; none when the operation takes none."""
@@ -61,7 +61,7 @@ class Operation:
         """Names of the parameters in the path, in their order."""
         return _PARAMETER.findall(self.template)
 
-    def declared(self, status: int) -> tuple[bool, jsonschema_rs.Draft202012Validator | None]:
+    def declared(self, status: int) -> tuple[bool, Check | None]:
         """Return whether a status is one of the document's, and the check of its body."""
         for key in (str(status), f"{status // 100}XX", "default"):
             if key in self.answers:
@@ -86,16 +86,6 @@ class Api:
             for operation in self.operations
             if (not include or matches(operation.names, include)) and not matches(operation.names, exclude)
         ]
-
-
-def problem(check: jsonschema_rs.Draft202012Validator, content: object) -> str | None:
-    """Return why a content is not of a schema, or None when it is."""
-    try:
-        check.validate(content)
-    except jsonschema_rs.ValidationError as error:
-        where = "".join(f"[{part!r}]" for part in error.instance_path)
-        return f"{where} {error.message}".strip()
-    return None
 
 
 def matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
@@ -211,7 +201,7 @@ class _Document:
             place = _place(node["$ref"])
         raise OpenApiError(f"refers to itself at {_pointer(place)}")
 
-    def _answers(self, place: tuple[str | int, ...]) -> Iterator[tuple[str, jsonschema_rs.Draft202012Validator | None]]:
+    def _answers(self, place: tuple[str | int, ...]) -> Iterator[tuple[str, Check | None]]:
         responses, place = self._at(place)
         for status in responses:
             response, where = self._at((*place, status))
@@ -220,13 +210,13 @@ class _Document:
             key = str(status).upper() if str(status) != "default" else "default"
             yield key, self._validator((*where, "content", media or "", "schema")) if has_schema else None
 
-    def _validator(self, place: tuple[str | int, ...]) -> jsonschema_rs.Draft202012Validator:
+    def _validator(self, place: tuple[str | int, ...]) -> Check:
         """Return the compiled check of a schema; what it refers to is found in the document around it."""
         around = {key: value for key, value in self._content.items() if key not in _DIALECT}
         try:
-            return jsonschema_rs.Draft202012Validator(around | {"$ref": _pointer(place)})
-        except (ValueError, jsonschema_rs.ReferencingError) as error:
-            raise OpenApiError(f"has a schema that cannot be used: {str(error).splitlines()[0]}") from None
+            return Check(around | {"$ref": _pointer(place)})
+        except SchemaError as error:
+            raise OpenApiError(f"has a schema that cannot be used: {error}") from None
 
     def _bodies(self, own: tuple[str | int, ...], rng: random.Random) -> list[bytes]:
         body, place = self._at((*own, "requestBody"))

@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from data.schemas import Check
 
 FILE = Path(__file__).parent / "tools.json"
 
@@ -35,15 +36,21 @@ class Task:
 
 def problem_of(name: str, arguments: str) -> str | None:
     """Return what keeps a call from being made; None when nothing does."""
-    validator = _VALIDATORS.get(name)
-    if validator is None:
+    check = checks().get(name)
+    if check is None:
         return f"there is no tool {name!r}"
     try:
         given = json.loads(arguments)
     except ValueError:
         return f"the arguments of {name} are not JSON"
-    error = next(validator.iter_errors(given), None)
-    return None if error is None else f"the arguments of {name} are not of its schema: {error.message[:120]}"
+    problem = check.problem(given)
+    return None if problem is None else f"the arguments of {name} are not of its schema: {problem[:120]}"
+
+
+@cache
+def checks() -> dict[str, Check]:
+    """Return what the arguments of each tool are held against; ask before the load, as it takes a moment."""
+    return {tool["name"]: Check(tool["parameters"]) for tool in _RAW["tools"]}
 
 
 def _same(given: object, wanted: object) -> bool:
@@ -55,5 +62,4 @@ def _same(given: object, wanted: object) -> bool:
 _RAW: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 DEFINITIONS: tuple[dict[str, Any], ...] = tuple({"type": "function", "function": tool} for tool in _RAW["tools"])
 """In the form of the chat API."""
-_VALIDATORS = {tool["name"]: Draft202012Validator(tool["parameters"]) for tool in _RAW["tools"]}
 TASKS: tuple[Task, ...] = tuple(Task(**task) for task in _RAW["tasks"])

@@ -11,11 +11,11 @@ import pyarrow as pa
 from plans.run import ProcessRecord
 from samples.recorder import Recorder
 from samples.sample import Reading, Sample
-from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter, encode, leave_pandas_out
+from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter, encode, keep_arrow_small, merge
 
 _INTERVAL_S = 1.0
 _LARGEST_BATCH = 20_000
-"""Records that are encoded at once: what a thread does to them holds the event loop up too."""
+"""Records that are looked at and written at once."""
 _HELD_BACK = 1_000_000
 """Records that are kept in memory while the disk refuses them; beyond, the oldest are given up. The counts show it."""
 
@@ -35,19 +35,32 @@ class Writer(Protocol):
 
 
 class _Stream:
-    """Batches of one schema on their way to a writer, and those that it has not taken yet."""
+    """Records of one schema on their way to a writer: in slices as they come, in batches for the disk."""
 
     def __init__(self, writer: Writer, schema: pa.Schema, errors: list[str]) -> None:
         self._writer, self._schema, self._errors = writer, schema, errors
+        self._slices: list[pa.RecordBatch] = []
         self._held: list[pa.RecordBatch] = []
 
-    def take(self, records: Sequence[Sample] | Sequence[Reading]) -> list[pa.RecordBatch]:
-        """Hold records for the disk, in batches, which are returned."""
-        starts = range(0, len(records), _LARGEST_BATCH)
-        # In a thread: of what is done to the records the event loop sees the switches only.
-        batches = [_aside(encode, records[start : start + _LARGEST_BATCH], self._schema) for start in starts]
-        self._held += batches
-        return batches
+    def add(self, records: Sequence[Sample] | Sequence[Reading]) -> None:
+        """Turn a few records into columns, at once: a thread would hold the event loop up no less, and cost more."""
+        if records:
+            self._slices.append(encode(records, self._schema))
+
+    def gather(self) -> list[pa.RecordBatch]:
+        """Hold what was added for the disk, in batches, which are returned."""
+        slices, self._slices = self._slices, []
+        batches: list[list[pa.RecordBatch]] = []
+        rows = _LARGEST_BATCH
+        for one in slices:
+            rows += one.num_rows
+            if rows > _LARGEST_BATCH:
+                batches.append([])
+                rows = one.num_rows
+            batches[-1].append(one)
+        merged = [merge(parts) for parts in batches]
+        self._held += merged
+        return merged
 
     def write(self) -> int:
         """Move what is held to disk, as far as the disk takes it; return how many records it took."""
@@ -84,11 +97,11 @@ class Storage:
         """Gives the seconds from the origin before which all that was due has been recorded."""
         self.settled_s = 0.0
         """Whatever was due before this moment is on disk, as far as the disk takes it."""
-        leave_pandas_out()
+        keep_arrow_small()
         errors = process.write_errors
         self._samples = _Stream(samples, SAMPLE_SCHEMA, errors)
         self._readings = _Stream(readings, READING_SCHEMA, errors)
-        self._new_readings: list[Reading] = []
+        recorder.pour = self._pour
         self._closing = gevent.event.Event()
         self._flusher: gevent.Greenlet | None = None
 
@@ -109,15 +122,18 @@ class Storage:
 
     def add_readings(self, readings: list[Reading]) -> None:
         """Take readings along with the next flush."""
-        self._new_readings += readings
+        self._readings.add(readings)
+
+    def _pour(self) -> None:
+        self._samples.add(self._recorder.take())
 
     def flush(self) -> None:
         """Write what has come in. A disk that refuses it is noted; the next flush offers it again."""
         settled = self.settled()  # first: what is recorded from here on may not be among what is taken
-        batches, now = self._samples.take(self._recorder.take()), self._recorder.clock()
-        readings, self._new_readings = self._new_readings, []
-        self._readings.take(readings)
-        for batch in batches:
+        self._pour()
+        now = self._recorder.clock()
+        self._readings.gather()
+        for batch in self._samples.gather():
             _aside(self._digest, batch, now)
         self._process.written += self._samples.write()
         self.settled_s = settled

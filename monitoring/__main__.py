@@ -24,7 +24,7 @@ from monitoring.prometheus import PageWatch
 from monitoring.remote import Quantity, RemoteWatch, quantities
 from monitoring.sampler import Probe, Sampler, segment_path
 from samples.journal import Event, EventKind, Journal
-from samples.segments import READING_SCHEMA, SegmentWriter, leave_pandas_out
+from samples.segments import READING_SCHEMA, SegmentWriter, keep_arrow_small
 
 _BEFORE_S = 0.15
 """The last reading before the load is taken so long before the run's second 0."""
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    leave_pandas_out()
+    keep_arrow_small()
     origin = options.origin
     if origin is None:
         _say(up=True)

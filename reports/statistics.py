@@ -15,6 +15,8 @@ PERMILLE = {"p50": 500, "p90": 900, "p95": 950, "p99": 990, "p999": 999}
 _Z95 = 1.959963984540054
 _MOST_TREND_POINTS = 600
 
+# scipy.stats is imported by what computes a trend: it takes half a second and 45 MB, which a short run need not pay.
+
 
 def rank(count: int, permille: int) -> int:
     """Return the nearest rank (1 is the smallest value): ceil(count x q), computed in integers.
@@ -83,7 +85,7 @@ def slope(times: Floats, values: Floats) -> float:
 
 def slope_interval(times: Floats, values: Floats) -> tuple[float, float, float]:
     """Return (Theil-Sen slope per second, and the ends of its 95 % interval). Source: Sen 1968."""
-    from scipy import stats  # noqa: PLC0415  half a second, and most runs are too short for a trend
+    from scipy import stats  # noqa: PLC0415  # see above
 
     found = stats.theilslopes(values, times, alpha=0.95)
     return float(found.slope), float(found.low_slope), float(found.high_slope)
@@ -94,7 +96,7 @@ def trend_p(times: Floats, values: Floats) -> float:
 
     Constant values have no trend: 1.0.
     """
-    from scipy import stats  # noqa: PLC0415  as above
+    from scipy import stats  # noqa: PLC0415  # see above
 
     p = float(stats.kendalltau(times, values).pvalue)
     return 1.0 if math.isnan(p) else p

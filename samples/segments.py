@@ -9,9 +9,10 @@ import os
 import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from enum import StrEnum
+from functools import cache, lru_cache
 from importlib.abc import MetaPathFinder
 from operator import attrgetter
 from pathlib import Path
@@ -55,13 +56,14 @@ class _NoPandas(MetaPathFinder):
             raise ImportError("pandas is left out of this process")
 
 
-def leave_pandas_out() -> None:
-    """Keep Arrow from importing pandas in this process, which writes segments and reads none.
+def keep_arrow_small() -> None:
+    """Keep Arrow small in this process, which writes segments and reads none.
 
     On its first array Arrow looks for pandas, once: 0.4 s in which a load generator sends nothing, and 50 MB.
     Whoever imports pandas in the same process later still can. What Arrow loads on its first look into a column is
-    loaded here as well.
+    loaded here as well. A pool of memory of its own would take 6 MB more, and no second's samples are worth one.
     """
+    pa.set_memory_pool(pa.system_memory_pool())
     finder = _NoPandas()
     sys.meta_path.insert(0, finder)
     try:
@@ -130,23 +132,39 @@ def unpack(segment: bytes, schema: pa.Schema) -> pa.RecordBatch:
 
 def encode(records: Sequence[Sample] | Sequence[Reading], schema: pa.Schema) -> pa.RecordBatch:
     """Return the records in columns, one for each field of the schema."""
-    kinds = zip(schema.names, schema.types, strict=True)
-    return pa.record_batch([_column(list(map(attrgetter(name), records)), kind) for name, kind in kinds], schema=schema)
+    columns = [_column(list(map(value_of, records)), kind) for value_of, kind in _fields(schema)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+@cache
+def _fields(schema: pa.Schema) -> list[tuple[Callable[[object], object], pa.DataType]]:
+    """Return what gets the value of each field, and the field's type."""
+    return [(attrgetter(name), kind) for name, kind in zip(schema.names, schema.types, strict=True)]
+
+
+def merge(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return batches of one schema as one."""
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _column(values: list[object], kind: pa.DataType) -> pa.Array:
     """Return the values as a column; one that does not fit, as a server may make it up, must not cost the batch."""
     try:
-        if kind == pa.string() and _all_the_same(values):
-            return pa.repeat(pa.scalar(values[0], kind), len(values))
+        if values and values[0] is values[-1] and values.count(values[0]) == len(values):
+            return _repeated(values[0], len(values), kind)
         return pa.array(values, type=kind)
     except (ValueError, TypeError, OverflowError):
         return pa.array([_fitting(value, kind) for value in values], type=kind)
 
 
-def _all_the_same(values: list[object]) -> bool:
-    """Phase, scenario, outcome: most texts of a batch are one and the same, and need not be read one by one."""
-    return len(values) > 0 and values[0] is values[-1] and values.count(values[0]) == len(values)
+def _repeated(value: object, count: int, kind: pa.DataType) -> pa.Array:
+    """Return a column of one value: phase, scenario, outcome, status, and all that does not apply."""
+    return pa.nulls(count, kind) if value is None else pa.repeat(_scalar(value, kind), count)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _scalar(value: object, kind: pa.DataType) -> pa.Scalar:
+    return pa.scalar(value, type=kind)
 
 
 def _fitting(value: object, kind: pa.DataType) -> object:

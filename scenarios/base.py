@@ -98,6 +98,8 @@ class ArrivingUser(LoadUser):
 
     abstract = True
     protocol: ClassVar[Protocol] = Protocol.HTTP
+    reads_streams: ClassVar[bool] = False
+    """True for users whose answers are streams of many pieces."""
     options: Arriving
     """The plan's options of this scenario."""
 
@@ -110,7 +112,7 @@ class ArrivingUser(LoadUser):
 
     def open(self) -> None:
         """Make what the user speaks with: a client with its connection, and an account if the plan has some."""
-        self.client = self.session.client()
+        self.client = self.session.client(together=self.reads_streams)
         if (accounts := self.session.plan.target.accounts) is not None:
             recorder, timeout = self.session.recorder, self.options.timeout
             number = self.session.next_user()

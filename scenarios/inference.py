@@ -33,6 +33,7 @@ class GeneratingUser(ArrivingUser):
 
     abstract = True
     protocol = Protocol.LLM
+    reads_streams = True
     options: GenerationMix
     dialect: ClassVar[Dialect]
     templates: ClassVar[dict[bool, Template]]

@@ -217,7 +217,7 @@ def _checked(operation: Operation, answer: Response) -> object:
             raise Failure(Outcome.BAD_CONTENT, "the answer is not JSON") from None
         return None
     if check is not None:
-        wrong = openapi.problem(check, content)
+        wrong = check.problem(content)
         if wrong is not None:
             raise Failure(Outcome.BAD_CONTENT, f"not of the declared schema: {wrong}")
     return content

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -116,9 +116,10 @@ class Session:
         """Return the headers of every request."""
         return headers_of(self.plan)
 
-    def client(self) -> HttpClient:
-        """Return a new client of the target, as the plan has its connections."""
-        return HttpClient(self.host, self.headers(), options=client_options(self.plan))
+    def client(self, *, together: bool = False) -> HttpClient:
+        """Return a new client of the target, as the plan has its connections; `together` for one that reads streams."""
+        options = replace(client_options(self.plan), together=together)
+        return HttpClient(self.host, self.headers(), options=options)
 
     def phase_at(self, t: float) -> str:
         """Return the name of the phase at `t` seconds; the first before the origin, the last after the end."""

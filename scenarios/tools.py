@@ -29,6 +29,7 @@ class ToolUser(GeneratingUser):
     def prepare(cls, session: Session) -> None:
         """Encode the questions and the requests."""
         super().prepare(session)
+        tools.checks()
         cls.questions = {job.id: cls.dialect.prompt_json(Prompt.of(job.id, job.question)) for job in tools.TASKS}
 
     @task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from .options import parse
 def main(arguments: Sequence[str]) -> int:
     """Serve until told to stop; 0 after a clean end, 2 when the server could not be started as asked."""
     options = parse(arguments)
+    gc.disable()  # until the server listens: what is imported stays, and looking for garbage in it takes 0.1 s
     # Imported after the options: --help and a wrong option need none of the web framework.
     from .server import bind, serve  # noqa: PLC0415
 

@@ -42,6 +42,7 @@ class Server(uvicorn.Server):
         # What exists now lives as long as the process; the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
+        gc.enable()
         print(json.dumps({"url": self._url, "pid": os.getpid()}), flush=True)
         if self._early:
             self.leave()

@@ -1,8 +1,9 @@
 """How the tests share the machine, and what they may not leave on it.
 
 `make test` runs them in several processes, because most of the long ones wait; plain `pytest` runs them one by one.
-A test marked `alone` measures time: while it runs, no other does, and it has three attempts. A machine that is busy
-with something else delays a process now and then; what is wrong is wrong in every attempt.
+A test marked `alone` measures time: while it runs, no other does. One marked `clock` watches a clock, and has room
+for what others do meanwhile. Both have three attempts: a machine that is busy with something else delays a process now
+and then; what is wrong is wrong in every attempt.
 """
 
 from __future__ import annotations
@@ -16,33 +17,31 @@ from pathlib import Path
 
 import psutil
 import pytest
+from xdist.remote import Producer
+
+from tests.handing_out import InPieces, place
 
 _MARK = "PROOFLOAD_TESTS"
-_RUNS = Path(__file__).parent / "execution"
 _ATTEMPTS = 3
 _PATIENCE_S = 5.0
 
 
 def pytest_configure() -> None:
     os.environ[_MARK] = uuid.uuid4().hex  # every process that the tests of this one start inherits it
+    # Hundreds of processes are started, and need not compile the same modules again and again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the runs, which wait most, and end with the tests that are to be alone.
-
-    The tests of any other module stay together, so that its servers are started once.
-    """
+    """Begin with the runs, which wait most, and end with the tests that are to be alone."""
     for item in items:
-        if _is_alone(item):
-            item.add_marker(pytest.mark.xdist_group("alone"))
+        if _is_alone(item) or item.get_closest_marker("clock") is not None:
             item.add_marker(pytest.mark.flaky(reruns=_ATTEMPTS - 1))
-        elif not _is_run(item):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(_RUNS.parent))))
-    items.sort(key=lambda item: (_is_alone(item), not _is_run(item)))
+    items.sort(key=lambda item: (_is_alone(item), *place(item.nodeid)))
 
 
-def _is_run(item: pytest.Item) -> bool:
-    return item.path.is_relative_to(_RUNS)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InPieces:
+    return InPieces(config, log)
 
 
 def _is_alone(item: pytest.Item) -> bool:

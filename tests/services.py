@@ -105,7 +105,7 @@ def postgresql(password: str | None = None) -> Iterator[str]:
             until(lambda: subprocess.run(ready, check=False).returncode == 0)
             yield f"postgresql://tester@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run(["rm", "-rf", str(folder)], check=True, user=user)
+        shutil.rmtree(folder)
 
 
 @contextmanager

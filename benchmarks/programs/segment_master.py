@@ -20,7 +20,7 @@ from execution.distributed.workers import Known, Workers
 from monitoring.generator import own_rss
 from samples.channel import Parcel
 from samples.live import LiveTallies
-from samples.segments import leave_pandas_out
+from samples.segments import keep_arrow_small
 from samples.totals import Totals
 
 RUN = "benchmark"
@@ -28,7 +28,7 @@ RUN = "benchmark"
 
 def main(folder: Path) -> None:
     """Take segments in until standard input ends."""
-    leave_pandas_out()
+    keep_arrow_small()
     environment = Environment(user_classes=[User])
     runner = environment.create_master_runner("127.0.0.1", 0)
     workers, tallies, totals = Workers(environment), LiveTallies(), Totals()

@@ -20,7 +20,7 @@ from execution.distributed import identity
 from execution.distributed.messages import MESSAGE, FromWorker, Hello, Received, Sent, Welcome, packed, unpacked
 from samples.channel import Outbox, Parcel, ParcelKind
 from samples.sample import Outcome, Protocol, Sample
-from samples.segments import SAMPLE_SCHEMA, encode, leave_pandas_out, pack
+from samples.segments import SAMPLE_SCHEMA, encode, keep_arrow_small, pack
 
 _MOST_WAITING = 64
 
@@ -40,7 +40,7 @@ def segment(rows: int) -> bytes:
 
 def main(port: int, rows: int, count: int, pause: float) -> None:
     """Send everything, and end when the master has it."""
-    leave_pandas_out()
+    keep_arrow_small()
     runner = Environment(user_classes=[User]).create_worker_runner("127.0.0.1", port)
     welcome = gevent.event.Event()
 

@@ -43,7 +43,7 @@ from plans.exits import Exit
 from plans.hosts import EMBEDDED, host_problem
 from plans.problems import PlanError
 from plans.schema import Plan
-from samples.segments import leave_pandas_out
+from samples.segments import keep_arrow_small
 from scenarios.base import LoadUser
 
 _log = logging.getLogger("proofload")
@@ -72,7 +72,7 @@ class Worker:
         self._test_started = gevent.event.Event()
         self._clock = Comparison()
         self._tripped = gevent.event.Event()
-        leave_pandas_out()
+        keep_arrow_small()
         LoadUser.host = options.AS_PLANNED
         self._runner.register_message(MESSAGE, self._on_message)
         events = environment.events

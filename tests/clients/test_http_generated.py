@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import io
 import random
+import socket
 from typing import Any
 
 import gevent
 import pytest
 import urllib3
+from gevent.event import Event
 
 from clients.http import HttpClient, Options
 from tests.clients import fuzz
@@ -43,12 +45,15 @@ def reference(one: Generated) -> tuple[int, bytes, list[tuple[str, str]]]:
 def test_valid_responses_are_read_as_urllib3_reads_them(block: int) -> None:
     dice = random.Random(block)
     waiting: list[Generated] = []
+    gone = Event()
 
     def serve(sock: Any) -> None:
         while read_request(sock):
             one = waiting.pop()
             in_pieces(sock, cut(dice, one.interim + one.raw))
             if one.closes:
+                sock.shutdown(socket.SHUT_RDWR)  # gevent closes a turn later
+                gone.set()
                 return
 
     with WireServer(serve) as server, HttpClient(server.url, options=Options(compression=True)) as client:
@@ -59,7 +64,9 @@ def test_valid_responses_are_read_as_urllib3_reads_them(block: int) -> None:
             assert (ours.status, ours.body, ours.fields) == reference(one), f"response {number} of block {block}: {one}"
             assert ours.retried is False
             if one.closes:
-                gevent.sleep(0.001)  # no client could know of an end that has not arrived
+                assert gone.wait(5)  # no client could know of an end that has not arrived
+                gone.clear()
+                gevent.sleep(0.001)  # for a turn of the loop, which notices
 
 
 def test_harmed_responses_end_by_name_without_a_hang_or_growing_memory() -> None:

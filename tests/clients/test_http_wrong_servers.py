@@ -88,6 +88,7 @@ def living(kind: type) -> int:
     return sum(1 for one in gc.get_objects() if isinstance(one, kind) and not getattr(one, "dead", False))
 
 
+@pytest.mark.clock
 def test_ten_thousand_wrong_exchanges_leave_nothing_behind() -> None:
     process = psutil.Process()
     names = [name for name in WRONG if name not in {"falls silent", "sends too much", "has endless headers"}]

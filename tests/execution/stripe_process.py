@@ -1,6 +1,7 @@
-"""One process of several that share a schedule: `python -m tests.execution.stripe_process I N ORIGIN PLAN HOST`.
+"""One process of several that share a schedule: `python -m tests.execution.stripe_process I N PLAN HOST`.
 
-It hands its stripe over as a run does, on the shared origin of the monotonic clock, to users that make one request.
+It says that it is ready, reads the origin of the monotonic clock that all of them share, and hands its stripe over as
+a run does, to users that make one request.
 """
 
 import sys
@@ -18,11 +19,14 @@ from shapes.arrivals import schedule
 _USERS = 40
 
 
-def main(i: int, n: int, origin: float, plan_file: Path, host: str) -> None:
+def main(i: int, n: int, plan_file: Path, host: str) -> None:
     """Make the requests of stripe i of n."""
     plan = load(plan_file)
+    stripe = schedule(plan, seed=1).stripe(i, n)
+    print("ready", flush=True)
+    origin = float(sys.stdin.readline())
     dispatcher = Dispatcher(
-        schedule(plan, seed=1).stripe(i, n),
+        stripe,
         shares={name: options.share for name, options in plan.mix.arriving().items()},
         thinks={},
         pool=plan.pool,
@@ -46,4 +50,4 @@ def main(i: int, n: int, origin: float, plan_file: Path, host: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4]), sys.argv[5])
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

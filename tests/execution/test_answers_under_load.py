@@ -12,8 +12,6 @@ FAULTS = [
     for kind, start in (("loop", 4), ("garble", 8), ("empty", 12))
 ]
 
-pytestmark = pytest.mark.xdist_group("answers under load")  # one run serves them all
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Finished:

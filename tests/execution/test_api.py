@@ -44,6 +44,7 @@ def test_the_plan_has_the_numbers_of_the_platform() -> None:
     assert [phase.load.highest() for phase in plan.phases] == [50, 120]
 
 
+@pytest.mark.clock
 def test_the_three_users_pass_and_leave_the_platform_as_it_was(tmp_path: Path, target: Target) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(

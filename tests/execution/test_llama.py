@@ -19,10 +19,7 @@ import pytest
 from tests.execution.harness import ROOT, Finished, certify, plan_file
 
 MISSING = [name for name in ("xllamacpp", "gguf", "tokenizers") if importlib.util.find_spec(name) is None]
-pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=f"make llama installs what is missing: {', '.join(MISSING)}"),
-    pytest.mark.xdist_group("llama"),
-]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"make llama installs what is missing: {', '.join(MISSING)}")
 _LENGTH = 24
 """max_tokens of the plans; every answer has as many."""
 

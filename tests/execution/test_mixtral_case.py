@@ -10,7 +10,8 @@ import pytest
 from tests.execution.harness import ENVIRONMENT, ROOT, command, finished
 
 
-@pytest.mark.alone
+@pytest.mark.clock
+@pytest.mark.timeout(300)  # more than a minute of load, and perhaps more than once
 def test_the_case_passes_in_rehearsal_and_its_report_shows_every_requirement(tmp_path: Path) -> None:
     began = time.monotonic()
     done = subprocess.run(

@@ -12,9 +12,17 @@ import pytest
 from execution import storage
 from execution.storage import on_disk
 from plans.run import ProcessRecord
-from samples.recorder import Recorder
+from samples.recorder import SLICE, Recorder
 from samples.sample import Reading
-from samples.segments import READING_SCHEMA, SAMPLE_SCHEMA, SegmentWriter, read_table, reading_files, sample_files
+from samples.segments import (
+    READING_SCHEMA,
+    SAMPLE_SCHEMA,
+    SegmentWriter,
+    read_batches,
+    read_table,
+    reading_files,
+    sample_files,
+)
 from tests.samples.records import bare
 
 
@@ -82,13 +90,20 @@ def test_readings_that_come_in_while_the_disk_is_waited_for_are_kept(run: Run) -
     assert run.on_disk() == (0, 2)
 
 
-def test_more_than_a_batch_is_written_in_one_flush(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "_LARGEST_BATCH", 10)
-    run.record(35)
+def test_a_flush_gathers_the_slices_of_a_second_into_batches(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "_LARGEST_BATCH", 3 * SLICE)
+    count = 7 * SLICE + 35
+    run.record(count)
     run.storage.flush()
 
-    assert run.on_disk() == (35, 0)
-    assert run.process.written == 35
+    (file,) = sample_files(run.folder)
+    assert [batch.num_rows for batch in read_batches(file)] == [3 * SLICE, 3 * SLICE, SLICE + 35]
+    assert run.process.written == run.process.recorded == count
+
+
+def test_samples_do_not_pile_up_between_flushes(run: Run) -> None:
+    run.record(10 * SLICE + 1)
+    assert len(run.recorder.take()) == 1  # the others are columns already
 
 
 def test_what_is_held_while_the_disk_refuses_is_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.clients.websocket_server import AGE_S
 from tests.execution.harness import Finished, certify, plan_file, pushing
 
-PHASES = [{"name": "only", "users": 1, "duration": "4s"}]
+PHASES = [{"name": "only", "users": 1, "duration": "6s"}]
 
 
 def result(run: Finished) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def serving_web(plan: Path, runs: Path, *options: str) -> Iterator[str]:
     ) as process:
         found = f"http://127.0.0.1:{port}"
         try:
-            wait_until(lambda: status(found), 20)
+            wait_until(lambda: status(found), 60)
             yield found
             process.send_signal(signal.SIGINT)
             out, _ = process.communicate(timeout=30)

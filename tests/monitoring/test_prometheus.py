@@ -145,6 +145,7 @@ def test_an_outage_is_a_hole_and_is_told_once() -> None:
     ]
 
 
+@pytest.mark.clock
 def test_a_page_that_hangs_delays_no_other_reading(monitor: StartMonitor, page: Page) -> None:
     page.hang.set()
     running = monitor("--host", "--page", page.url, interval=0.1)
@@ -181,8 +182,10 @@ def test_the_embedded_platforms_page_agrees_with_what_it_does(monitor: StartMoni
         made = target.metric("engine_generation_tokens_total") - before
     finally:
         target.stop()
-    assert max(running.values("server", "requests_running")) == 1
-    assert set(running.values("server", "requests_waiting")) == {0}
+    at_work, waiting = running.values("server", "requests_running"), running.values("server", "requests_waiting")
+    assert max(at_work) == 1
+    # It may be seen on its way from the queue to the engine, in one of them.
+    assert max(map(sum, zip(at_work, waiting, strict=True))) == 1
     rates = [r for r in running.readings() if r["metric"] == "generation_tokens_per_s"]
     running_at = [float(str(r["t_s"])) for r in running.readings() if r["metric"] == "requests_running"]
     steps = dict(zip(running_at[1:], (b - a for a, b in itertools.pairwise(running_at)), strict=True))

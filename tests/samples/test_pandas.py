@@ -10,9 +10,9 @@ _WRITE = """
 import sys
 from pathlib import Path
 from samples.sample import Reading
-from samples.segments import READING_SCHEMA, SegmentWriter, leave_pandas_out
+from samples.segments import READING_SCHEMA, SegmentWriter, keep_arrow_small
 
-leave_pandas_out()
+keep_arrow_small()
 SegmentWriter(Path(sys.argv[1]), READING_SCHEMA).append([Reading(0.0, "host", "cpu_cores", 1.0)])
 assert "pandas" not in sys.modules
 import pandas  # whoever wants it can still have it

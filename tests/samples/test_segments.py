@@ -209,6 +209,26 @@ def test_a_value_that_fits_no_column_costs_neither_the_sample_nor_the_batch(
     assert rows(path) == expected
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "kept"),
+    [
+        ("status", 503, 503),
+        ("status", "503 Busy", None),
+        ("error", "half a pair: \ud83d", "half a pair: ?"),
+        ("retried", True, True),
+        ("quality", 0.5, 0.5),
+        ("icl_us", [20_000, 7], [20_000, 7]),
+        ("output_tokens", 2**70, None),
+    ],
+)
+def test_a_value_that_all_have_in_common_comes_back_in_each(
+    path: Path, field: str, value: object, kept: object
+) -> None:
+    records = [bare(float(number), **{field: value}) for number in range(3)]
+    SegmentWriter(path, SAMPLE_SCHEMA).append(records)
+    assert rows(path) == [row | {field: kept} for row in plain(records)]
+
+
 def test_what_an_older_run_did_not_have_yet_is_null(path: Path) -> None:
     older = pa.schema([field for field in SAMPLE_SCHEMA if field.name not in {"dns_ms", "retried"}])
     SegmentWriter(path, older).append([full()])

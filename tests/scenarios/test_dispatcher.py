@@ -108,6 +108,7 @@ def test_every_arrival_is_handed_over_once_to_its_scenario() -> None:
     assert (stage.dispatcher.in_flight, stage.dispatcher.waiting) == (0, 0)
 
 
+@pytest.mark.alone
 def test_arrivals_are_handed_over_when_they_are_due_and_never_before() -> None:
     # A shared machine can be late at times. Medians, and three attempts: a systematic error fails them all.
     medians: list[float] = []
@@ -139,6 +140,7 @@ def _block(seconds: float) -> None:
         pass
 
 
+@pytest.mark.clock
 def test_an_arrival_that_finds_no_free_user_waits_for_one_and_says_so() -> None:
     stage = Stage(open_plan(50, 0.4))
     stage.run((0.2, lambda: stage.add_users(1)))

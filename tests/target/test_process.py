@@ -26,6 +26,7 @@ def begin_stream(target: Target) -> http.client.HTTPResponse:
     return response
 
 
+@pytest.mark.alone
 def test_it_is_ready_in_time_and_says_where_in_one_line(start: Callable[..., Target]) -> None:
     target = start()
     ready = json.loads(target.ready_line)
@@ -61,7 +62,7 @@ def test_a_signal_during_the_start_leaves_nothing_behind(monkeypatch: pytest.Mon
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     command = [sys.executable, "-m", "target", "--seed-runs", "5000"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert eventually(lambda: any(tmp_path.iterdir()))
+    assert eventually(lambda: any(tmp_path.iterdir()), 30)  # Python itself may take seconds on a busy machine
     process.terminate()
     _, problem = process.communicate(timeout=10)
     assert (process.returncode, problem) == (0, b"")

@@ -32,6 +32,8 @@ from plans.problems import PlanError
 ROOT = Path(__file__).resolve().parent.parent
 _LIMIT_S = 120.0
 _LAST_LINES = 5
+_USERS_PER_S = 1000
+"""So many users can begin in a second: with ten thousand a rehearsal takes ten."""
 _JOBS = 2 * (os.cpu_count() or 1)
 """A rehearsal waits for half of its time: for the load, for what is in flight, for processes that end."""
 
@@ -89,7 +91,9 @@ def rehearse(path: Path, seconds: float, runs: Path) -> Rehearsed:
         return Rehearsed(path, "NOT RUN", 0, 0.0, str(error))
     folder = runs / "-".join(path.resolve().with_suffix("").parts[-2:])
     command = [sys.executable, str(ROOT / "certify.py"), str(path), f"--runs={folder}"]
-    command += [f"--time-scale={min(seconds / plan.duration, 1):.9f}", f"--host={EMBEDDED}", "--report-later"]
+    users = max((phase.load.highest() for phase in plan.phases if phase.closed), default=0.0)
+    scale = min(max(seconds, users / _USERS_PER_S) / plan.duration, 1.0)
+    command += [f"--time-scale={scale:.9f}", f"--host={EMBEDDED}", "--report-later"]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_LIMIT_S, stdin=subprocess.DEVNULL, check=False

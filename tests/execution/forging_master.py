@@ -15,12 +15,12 @@ from execution.distributed import identity
 from execution.distributed.messages import FromWorker, Hello, Prepare, Ready
 from execution.distributed.workers import Known, Workers
 from plans.loading import load
-from samples.segments import leave_pandas_out
+from samples.segments import keep_arrow_small
 
 
 def main(file: Path, host: str) -> None:
     """Send every worker the order, and never begin."""
-    leave_pandas_out()
+    keep_arrow_small()
     plan = load(file)
     environment = Environment(user_classes=[User])
     runner = environment.create_master_runner("127.0.0.1", 0)

@@ -117,6 +117,7 @@ def slow(*steps: float | bytes) -> Any:
     return serve
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize(
     ("steps", "what"),
     [

@@ -145,7 +145,7 @@ def test_an_outage_is_a_hole_and_is_told_once() -> None:
     ]
 
 
-@pytest.mark.clock
+@pytest.mark.alone
 def test_a_page_that_hangs_delays_no_other_reading(monitor: StartMonitor, page: Page) -> None:
     page.hang.set()
     running = monitor("--host", "--page", page.url, interval=0.1)

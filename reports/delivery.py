@@ -5,6 +5,7 @@ the highest number that was received before, so that nothing is lost between two
 what came once already are known across them, too. Terms are those of RFC 4737 (reordering) and RFC 5560 (duplication).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from reports.analysis import Measured
 from reports.rows import Rows, equals, numbers, only
 from reports.statistics import wilson
 from reports.windows import Scope, Window
+from reports.workers import absences
 
 LOST = "connection lost"
 _SUBSCRIBED = "subscribed"
@@ -141,5 +143,15 @@ def _silent(window: Window, rows: pd.DataFrame) -> int:
     ends = {"worker": lost["worker"].astype(str), "connection": lost["connection"], "done_s": lost["done_s"]}
     gone = pd.DataFrame(ends).groupby(_KEY)["done_s"].max()
     last = rows.groupby(_KEY)["done_s"].max()
-    is_silent = (window.end_s - last > longest) & ~(gone.reindex(last.index) >= last)
+    is_silent = (_held_until(window, last) - last > longest) & ~(gone.reindex(last.index) >= last)
     return int(is_silent.sum())
+
+
+def _held_until(window: Window, last: "pd.Series[float]") -> "pd.Series[float]":
+    """Return how long each connection was held, by its last message: one ends with its worker, lost or told to end."""
+    spans = {p.worker: [span for span in absences(p) if span[0] > -math.inf] for p in window.run.record.processes}
+    ends = [
+        min((start for start, end in spans.get(worker, []) if end > moment), default=math.inf)
+        for (worker, _), moment in zip(last.index, last, strict=True)
+    ]
+    return pd.Series(np.minimum(ends, window.end_s), index=last.index)

@@ -49,7 +49,7 @@ class _EvaluationUser(ArrivingUser):
         """Remove the runs that were created; the embedded platform is thrown away whole."""
         options = _options(cls, session)
         if options.clean and session.plan.target.host != EMBEDDED:
-            left = cls.known.remove_created(session.client, options.path, options.clean_within)
+            left = cls.known.remove_created(session.remove, options.path, options.clean_within)
             if left is not None:
                 session.notes.append(f"{cls.__name__}: {left}")
         return []

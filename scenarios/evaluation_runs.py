@@ -6,11 +6,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from clients.http import HttpClient, Response
+from clients.http import Response
 from data import generators
 from samples.recorder import Failure
 from samples.sample import Outcome
-from scenarios.clean_up import remove
 
 _KNOWN_RUNS = 500
 _PAYLOADS = 200
@@ -58,9 +57,9 @@ class KnownRuns:
         self.created[run_id] = name
         self.idle.append(run_id)
 
-    def remove_created(self, connect: Callable[[], HttpClient], path: str, within: float) -> str | None:
+    def remove_created(self, remove: Callable[[list[str], float], int], path: str, within: float) -> str | None:
         """Delete what was created, for `within` seconds at most; return what is left, in words, or None."""
-        left = remove(connect, [f"{path}/{run_id}" for run_id in self.created], within)
+        left = remove([f"{path}/{run_id}" for run_id in self.created], within)
         self.created.clear()
         said = [f"{left} runs that the load created could not be removed"] if left else []
         if self.unanswered:

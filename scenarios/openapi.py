@@ -21,7 +21,6 @@ from plans.run import QueryPlan
 from samples.recorder import Failure
 from samples.sample import Outcome, Sample
 from scenarios.base import ArrivingUser
-from scenarios.clean_up import remove
 from scenarios.session import Session
 
 _KNOWN = 500
@@ -137,7 +136,7 @@ class OpenApiUser(ArrivingUser):
                 paths += [cls.api.prefix + path for path in resource.created]
             else:
                 stuck += len(resource.created)
-        if left := stuck + remove(session.client, paths, options.clean_within):
+        if left := stuck + session.remove(paths, options.clean_within):
             session.notes.append(f"OpenApiUser: {left} things that the load created could not be removed")
         return []
 

@@ -16,6 +16,7 @@ from plans.run import derive_seed
 from plans.schema import Plan
 from samples.answers import KeptAnswers
 from samples.recorder import Recorder
+from scenarios.clean_up import remove
 from scenarios.dispatcher import Dispatcher
 
 _SHORTEST_SECRET = 6
@@ -99,6 +100,8 @@ class Session:
     """Processes that make this load; `stripe` is the place of this one among them, from 0."""
     leads: bool = True
     """True in the process that makes and removes what all of them use."""
+    left_over: list[str] | None = None
+    """Paths of what this process has made, for others to remove: they still use it. None: it removes them itself."""
     _users: Iterator[int] = field(default_factory=count)
     _random: dict[str, Random] = field(default_factory=dict)
 
@@ -120,6 +123,13 @@ class Session:
         """Return a new client of the target, as the plan has its connections; `together` for one that reads streams."""
         options = replace(client_options(self.plan), together=together)
         return HttpClient(self.host, self.headers(), options=options)
+
+    def remove(self, paths: list[str], within: float) -> int:
+        """Delete what the load has made on the server, for `within` seconds at most; return how many are left."""
+        if self.left_over is not None:
+            self.left_over += paths
+            return 0
+        return remove(self.client, paths, within)
 
     def phase_at(self, t: float) -> str:
         """Return the name of the phase at `t` seconds; the first before the origin, the last after the end."""

@@ -18,7 +18,6 @@ from plans.run import QueryPlan
 from samples.recorder import Attempt, Failure
 from samples.sample import Outcome, Sample
 from scenarios.base import ArrivingUser
-from scenarios.clean_up import remove
 from scenarios.evaluation_runs import content, expect
 from scenarios.session import Session
 from scenarios.session_tools import tool_call
@@ -88,7 +87,7 @@ class _SessionUser(ArrivingUser):
         assert isinstance(options, SessionMix)  # held by the plan's schema
         opened, said = cls.opened, []
         if options.clean and session.plan.target.host != EMBEDDED:
-            left = remove(session.client, [f"{options.path}/{one}" for one in opened.ids], options.clean_within)
+            left = session.remove([f"{options.path}/{one}" for one in opened.ids], options.clean_within)
             opened.ids.clear()
             said += [f"{left} sessions that the load opened could not be removed"] if left else []
             said += (

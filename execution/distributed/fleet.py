@@ -49,6 +49,8 @@ _GATHER_S = 30.0
 _READY_S = 90.0
 _LEAD_S, _LEAD_PER_USER_S = 1.5, 0.0005
 _SETTLE_S = 30.0
+_CLEANED_S = 20.0
+"""How long it may take to remove what workers that left before the end have made on the server."""
 _LONGEST_END_S = 120.0
 """What workers that are heard of may take, beyond the plan's drain, to stop their users and clean up."""
 
@@ -332,7 +334,7 @@ class Fleet:
         """Return the last steps: what comes from now on is too late."""
         self._running = False
         self._workers.hears = None
-        return [self._intake.close, self._tell_losses]
+        return [self._intake.close, self._tell_losses, self._tell_notes, self._remove_left_over]
 
     def _tell_losses(self) -> None:
         for member in self._roster.members.values():
@@ -340,6 +342,14 @@ class Fleet:
                 self._note(f"{lost} arrivals were lost with worker {member.name}")
             if excess := losses.beyond(member, self._made(member), self._schedule):
                 self._intake.desk(member.name).errors.append(f"{excess} arrivals were made beside its own")
+
+    def _tell_notes(self) -> None:
+        self.session.notes += self._intake.notes(self.session.notes)
+
+    def _remove_left_over(self) -> None:
+        paths = self._intake.left_over()
+        if paths and (left := self.session.remove(paths, _CLEANED_S)):
+            self._note(f"{left} of {len(paths)} things that workers made and left behind could not be removed")
 
     def _made(self, member: Member) -> ByPhase:
         """Return what came due in a worker: by its own word, or as far as its samples tell."""

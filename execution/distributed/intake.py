@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,19 @@ class Intake:
     def put(self, worker: str, parcel: Parcel) -> None:
         """Take a parcel; the disk is waited for elsewhere."""
         self._queue.put((worker, parcel))
+
+    def notes(self, known: Sequence[str]) -> list[str]:
+        """Return what workers noted and nobody knows, with their names unless all of them said it."""
+        counts = {name: desk.counts for name, desk in self.desks.items() if desk.counts is not None}
+        found = []
+        for text in dict.fromkeys(text for one in counts.values() for text in one.notes if text not in known):
+            names = [name for name, one in counts.items() if text in one.notes]
+            found.append(text if len(names) == len(counts) else f"worker {', '.join(names)}: {text}")
+        return found
+
+    def left_over(self) -> list[str]:
+        """Return the paths of what workers made on the server and did not remove, because the others went on."""
+        return [path for desk in self.desks.values() if desk.counts is not None for path in desk.counts.left_over]
 
     def close(self) -> None:
         """Take no further parcel."""

@@ -215,5 +215,7 @@ class Counts:
     offset_s: float
     """The master's monotonic clock minus this worker's, as the run's origin was placed by it."""
     uncertainty_s: float
+    left_over: list[str]
+    """Paths of what it made on the server and did not remove, because the others went on."""
     drift_s: float
     """By how much the later round trips say otherwise."""

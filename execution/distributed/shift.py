@@ -93,7 +93,7 @@ class Shift:
         self.test_started = gevent.event.Event()
         self.over = gevent.event.Event()
         """Set when the master has everything, or cannot be reached any more."""
-        self._ending = self._abandoned = False
+        self._ending = self._abandoned = self._leaving = False
         self._pool_keeper: gevent.Greenlet | None = None
         self._greenlets: list[gevent.Greenlet] = []
         LoadUser.session = BroughtUser.proofload_session = session
@@ -214,6 +214,7 @@ class Shift:
         if self._ending or self._pool_keeper is None:
             self.end()
             return
+        self._leaving = True
         at_s = self.load.clock() + _NOTICE_S
         self._tell(Leaving(self.run, at_s))
         self.load.dispatcher.end(at_s)
@@ -246,6 +247,8 @@ class Shift:
             self.close()
 
     def _wind_up(self) -> None:
+        if self._leaving:
+            self.load.session.left_over = []
         for user in self._users:
             user.wind_up(self.load.session)
 
@@ -269,6 +272,7 @@ class Shift:
             stopped_s=stopped if stopped < self._schedule.spans[-1].end else None,
             lapses=load.dispatcher.lapses,
             notes=load.session.notes,
+            left_over=load.session.left_over or [],
             offset_s=self._clock.offset_s,
             uncertainty_s=self._clock.uncertainty_s,
             drift_s=self._later.offset_s - self._clock.offset_s if self._later.trips else 0.0,

@@ -11,6 +11,7 @@ import pytest
 from plans.run import Ending
 from tests.execution.crews import PATIENCE_S, assert_exact, port_of, started, until, worker, workers_of
 from tests.execution.harness import Finished, command, finished, locust_of, plan_file, wait_for_load
+from tests.target.process import RUNS, Target
 
 SLOW: dict[str, Any] = {
     "mix": {"ChatUser": {"max_tokens": 200}},  # one and a half seconds for an answer: some are always under way
@@ -113,6 +114,35 @@ def test_a_worker_that_is_told_to_end_hands_its_arrivals_on_and_spoils_nothing(
     checks = {check["name"]: check for check in run.verdict["health"]}
     assert "left at" in checks["processes that reported"]["measured"]
     assert any("leaves: from" in note for note in run.record.notes)
+
+
+def test_what_a_worker_made_is_there_for_the_others_until_the_end_and_then_removed(tmp_path: Path) -> None:
+    operations = {"list": 40, "create": 20, "details": 20, "search": 0, "compare": 20, "update": 0, "export": 0}
+    mix = {"EvaluationRunUser": {"operations": operations}}
+    plan, runs = (
+        plan_file(tmp_path, mix=mix, phases=[{"name": "only", "rate": 40, "duration": "8s"}]),
+        tmp_path / "runs",
+    )
+    target = Target("--seed-runs", "30")
+    try:
+        master = command(plan, runs, "--master", "--expect-workers=2", "--master-bind-port=0", f"--host={target.url}")
+        with started(*master) as process:
+            port = port_of(locust_of(process.pid))
+            with worker(port) as leaves, worker(port):
+                wait_for_load(runs)
+                time.sleep(2)
+                leaves.send_signal(signal.SIGTERM)
+                assert leaves.wait(PATIENCE_S) == 0
+                out, _ = process.communicate(timeout=PATIENCE_S)
+        run = finished(process.returncode, out, "", runs)
+        assert run.code == 0, out
+        assert outcomes(run) == {"ok": 320}, "nobody asks in vain for what the one that left had made"
+        made = [row["worker"] for row in run.iterations if row["name"] == "create"]
+        assert len(set(made)) == 2, "it had made some"
+        assert target.ask("GET", f"{RUNS}?limit=1").json()["total"] == 30
+        assert not any("could not be removed" in note for note in run.record.notes)
+    finally:
+        target.stop()
 
 
 def test_a_run_that_loses_all_its_workers_ends_by_itself_with_a_report(tmp_path: Path) -> None:

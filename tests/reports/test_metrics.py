@@ -373,6 +373,19 @@ def test_delivery_is_unknown_when_a_held_connection_fell_silent(tmp_path: Path) 
     assert measured(tmp_path / "c", [*heard, lost], "ws_connections_lost", phases=phases).value == 1
 
 
+@pytest.mark.parametrize("gone", [{"left_s": 10.0}, {"away": [{"from_s": 10.0}]}])
+def test_a_connection_ends_with_its_worker(tmp_path: Path, gone: dict[str, Any]) -> None:
+    phases = [{"name": "sustained", "rate": 10, "duration": 30}]
+    heard = [message(0.0, 0, "subscribed"), *(message(n / 2, n, "progress") for n in range(1, 20))]
+    run = RunBuilder(phases=phases).samples(heard).process("0", **gone)
+    assert of(run.analyze(tmp_path / "a"), "delivery_rate").value == 1
+
+    silent = [one for one in heard if one.done_s < 3]
+    run = RunBuilder(phases=phases).samples(silent).process("0", **gone)
+    found = of(run.analyze(tmp_path / "b"), "delivery_rate")
+    assert found.value is None, "it had been silent before that"
+
+
 def test_an_unstamped_message_has_no_latency(tmp_path: Path) -> None:
     found = measured(tmp_path, [message(0.0, 1, latency_source=None)], "message_latency_p50_ms")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import (
     analyzer,
     arrivals,
+    baselines,
     capacity,
     clients,
     distributed,
@@ -50,6 +51,7 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "peers": peers.measure,
     "platform": platform.measure,
     "suites": suites.measure,
+    "baselines": baselines.measure,
     "analyzer": analyzer.measure,
     "distributed": distributed.measure,
     "statistics": statistics.measure,
@@ -57,7 +59,7 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "virtual": capacity.measure_virtual,
     "station": station.measure,
 }
-ON_REQUEST = ("endurance", "peers", "suites", "capacity", "virtual", "station")
+ON_REQUEST = ("endurance", "peers", "suites", "capacity", "virtual", "station", "baselines")
 """Not among the default ones: minutes long, or in need of what others have to be installed for."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 _SECTION = re.compile(r"(<!-- (\w+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)

@@ -25,6 +25,7 @@ from samples.sample import Outcome
 _PERCENTILE = re.compile(r"(\w+)_(p\d+)_ms")
 _SHARES = frozenset({"success_rate", "error_rate", "refused_rate", "availability", "ws_success_rate"})
 _LEVELS = re.compile(r"\w+_mean_ms|cpu_cores_mean")
+_SENT = "arrivals sent"
 FIGURES = (
     "offered_rps", "throughput_rps", "goodput_rps", "success_rate", "latency_mean_ms", "latency_p50_ms",
     "latency_p95_ms", "latency_p99_ms", "ttft_due_p95_ms", "output_tokens_per_s", "input_tokens_per_s",
@@ -62,7 +63,7 @@ def _probe(run: RunData, folder: Path, step: Step, phase: PhaseRecord, limits: L
         at_s=at_s + phase.start_s,
         readings=tuple(reading_of(criterion, alone) for criterion in criteria),
         figures=_figures(window),
-        trouble=_trouble(alone, window),
+        trouble=_trouble(alone, window, stopped=run.record.ending is Ending.INTERRUPTED),
         run=str(folder),
     )
 
@@ -144,11 +145,15 @@ def _figures(window: Window) -> dict[str, float]:
     return figures
 
 
-def _trouble(alone: RunData, window: Window) -> str | None:
-    """Return why the probe says nothing about the server; None when it does."""
+def _trouble(alone: RunData, window: Window, *, stopped: bool) -> str | None:
+    """Return why the probe says nothing about the server; None when it does.
+
+    A run that is `stopped` because a rung broke drops who still waited for a free user: that the server was too slow to
+    have one is what broke the rung, and no failure of the generator.
+    """
     if window.accounting.lost:
         return f"{window.accounting.lost} of {window.accounting.scheduled} arrivals have no outcome"
     if alone.frames.problems:
         return alone.frames.problems[0]
-    broken = [check for check in generator_checks(alone) if not check.passed]
+    broken = [check for check in generator_checks(alone) if not check.passed and not (stopped and check.name == _SENT)]
     return f"{broken[0].name}: {broken[0].measured} (limit {broken[0].limit})" if broken else None

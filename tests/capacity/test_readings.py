@@ -7,6 +7,7 @@ import pytest
 from capacity.limits import limits_of, plan_of
 from capacity.probes import Level, Probe, Reading, Role, Share, Step
 from capacity.readings import probes_of, read_run
+from plans.run import Ending
 from plans.schema import Plan
 from samples.sample import Outcome, Sample
 from tests.reports.builder import PLAN, RunBuilder, failed, steady
@@ -23,13 +24,15 @@ CRITERIA = [
 STEPS = [Step(10, 6, 2, Role.ANCHOR), Step(20, 15, 2, Role.PROBE)]
 
 
-def probes(tmp_path: Path, samples: list[Sample], steps: list[Step] = STEPS) -> list[Probe]:
+def probes(
+    tmp_path: Path, samples: list[Sample], steps: list[Step] = STEPS, ending: Ending = Ending.COMPLETED
+) -> list[Probe]:
     plan = Plan.model_validate(
         PLAN | {"phases": [{"name": "held", "rate": 10, "duration": "1m"}], "criteria": CRITERIA}
     )
     limits = limits_of(plan, "p.yaml", 15.0)
     document = plan_of(limits, STEPS).model_dump(mode="json", by_alias=True, exclude_none=True)
-    folder = RunBuilder(document).samples(samples).write(tmp_path)
+    folder = RunBuilder(document).samples(samples).record(ending=ending).write(tmp_path)
     return probes_of(read_run(folder), folder, steps, limits, 100.0)
 
 
@@ -87,3 +90,18 @@ def test_a_late_generator_spoils_the_probe_and_not_the_others(tmp_path: Path) ->
     assert probe.trouble is not None
     assert "start lag p99" in probe.trouble
     assert probe.broken is None
+
+
+@pytest.mark.parametrize("ending", [Ending.COMPLETED, Ending.INTERRUPTED])
+def test_who_still_waited_for_a_user_when_a_broken_rung_was_ended_is_no_failure_of_the_generator(
+    tmp_path: Path, ending: Ending
+) -> None:
+    waiting = [failed(10 + number / 20, Outcome.DROPPED, phase="probe-2") for number in range(280, 300)]
+    served = [sample for number in range(280) for sample in steady(1, 10 + number / 20, 1, 0.9, phase="probe-2")]
+    _, probe = probes(tmp_path, [*load()[:120], *served, *waiting], ending=ending)
+    if ending is Ending.COMPLETED:
+        assert probe.trouble is not None
+        assert "arrivals sent" in probe.trouble
+    else:
+        assert probe.trouble is None
+        assert probe.clearly_broken

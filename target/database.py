@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -97,13 +98,14 @@ class Database:
                 self._url, isolation_level="AUTOCOMMIT", pool_size=POOL_SIZE, max_overflow=0
             )
             if self._sqlite:
+                _try_to_open(self._engine)
                 event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             async with self._engine.connect() as connection:
                 await connection.run_sync(TABLES.create_all)
                 present = await connection.scalar(sql.select(sql.func.count()).select_from(RUNS))
                 if not present and rows:
                     await _insert_many(connection, seed_rows(rows, seed))
-        except (SQLAlchemyError, OSError, ImportError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
             await self.stop()
             # The driver's own sentence; SQLAlchemy's text around it repeats statements and links.
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()
@@ -229,6 +231,12 @@ def _dicts(rows: Iterable[RowMapping]) -> list[Row]:
 
 async def _insert_many(connection: AsyncConnection, rows: list[dict[str, object]]) -> None:
     await connection.execute(sql.insert(RUNS), rows)
+
+
+def _try_to_open(engine: AsyncEngine) -> None:
+    """Open the file once without aiosqlite, whose thread would still speak to this event loop after its end."""
+    (file, *_), options = engine.dialect.create_connect_args(engine.url)
+    sqlite3.connect(file, uri=options.get("uri", False)).close()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

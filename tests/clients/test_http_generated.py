@@ -66,7 +66,7 @@ def test_valid_responses_are_read_as_urllib3_reads_them(block: int) -> None:
             if one.closes:
                 assert gone.wait(5)  # no client could know of an end that has not arrived
                 gone.clear()
-                gevent.sleep(0.001)  # for a turn of the loop, which notices
+                gevent.idle()  # until the loop has noticed: after a sleep, this greenlet may be the first to be woken
 
 
 def test_harmed_responses_end_by_name_without_a_hang_or_growing_memory() -> None:

@@ -18,8 +18,6 @@ from tests.execution.harness import Finished, certify, plan_file, wait_for_load
 from tests.services import postgresql, until
 from tests.target.process import Target
 
-SLOW = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000) SELECT COUNT(*) FROM c"
-
 
 def findings(run: Finished) -> dict[str, dict[str, Any]]:
     return {finding["kind"]: finding for finding in run.verdict["findings"]}
@@ -94,10 +92,11 @@ def test_a_refused_websocket_is_named_with_the_path_to_look_at(tmp_path: Path) -
 
 
 def test_too_few_connections_on_this_side_are_named_and_bound_the_run(tmp_path: Path) -> None:
-    mix = own_queries(tmp_path, f"sqlite:///{tmp_path / 'empty.db'}", SLOW, connections=1)
     criteria = [{"metric": "latency_p95_ms", "below": 1}]
     phases = [{"name": "only", "users": 8, "duration": 3}]
-    run = certify(plan_file(tmp_path, mix=mix, phases=phases, criteria=criteria))
+    with postgresql() as url:
+        mix = own_queries(tmp_path, url, "SELECT pg_sleep(0.02)", connections=1)
+        run = certify(plan_file(tmp_path, mix=mix, phases=phases, criteria=criteria))
 
     assert run.code == 1, run.out + run.err
     found = findings(run)

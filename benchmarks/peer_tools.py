@@ -34,11 +34,15 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Streams to begin: so many a second, on an even grid, for so long; each of so many events."""
+    """Streams to begin: so many a second, on an even grid, for so long; each of so many events.
+
+    With `held`, so many are open all the time instead, each followed by the next; the rate is then what comes of it.
+    """
 
     rate: int
     seconds: int
     events: int
+    held: int = 0
 
     @property
     def count(self) -> int:
@@ -53,7 +57,8 @@ def is_installed(name: str) -> bool:
 
 def proofload(folder: Path, server: KnownServer, load: Load) -> Tool:
     """Return the run of a plan, on one core."""
-    plan = stream_plan([{"name": "only", "rate": load.rate, "duration": load.seconds}])
+    amount = {"users": load.held} if load.held else {"rate": load.rate}
+    plan = stream_plan([{"name": "only", "duration": load.seconds} | amount])
 
     def ttft(folder: Path) -> tuple[float, float]:
         # The same figure as the peers': what is reported, over all streams.
@@ -65,9 +70,12 @@ def proofload(folder: Path, server: KnownServer, load: Load) -> Tool:
 
 
 def aiperf(folder: Path, server: KnownServer, load: Load) -> Tool:
-    """Return a run of NVIDIA's AIPerf at a constant rate."""
-    options = ["--endpoint-type", "chat", "--streaming", "--request-rate", str(load.rate)]
-    options += ["--arrival-pattern", "constant", "--request-count", str(load.count)]
+    """Return a run of NVIDIA's AIPerf at a constant rate, or with a constant number of streams."""
+    options = ["--endpoint-type", "chat", "--streaming", "--request-count", str(load.count)]
+    if load.held:
+        options += ["--concurrency", str(load.held)]
+    else:
+        options += ["--request-rate", str(load.rate), "--arrival-pattern", "constant"]
     options += ["--synthetic-input-tokens-mean", "10", "--use-server-token-count", "--tokenizer", "proofload/words"]
     options += ["--artifact-dir", str(folder), "--ui", "none"]
     command = [str(FOLDER / "aiperf/bin/aiperf"), "profile", "--model", "known", "--url", server.url, *options]
@@ -81,10 +89,11 @@ def aiperf(folder: Path, server: KnownServer, load: Load) -> Tool:
 
 
 def guidellm(folder: Path, server: KnownServer, load: Load) -> Tool:
-    """Return a run of GuideLLM at a constant rate."""
+    """Return a run of GuideLLM at a constant rate, or with a constant number of streams."""
+    profile = f"kind=concurrent,streams={load.held}" if load.held else f"kind=constant,rate={load.rate}"
     file = folder / "report.json"
     options = ["--backend", f"kind=openai_http,target={server.url},model=known"]
-    options += ["--profile", f"kind=constant,rate={load.rate}", "--constraint", f"kind=max_requests,count={load.count}"]
+    options += ["--profile", profile, "--constraint", f"kind=max_requests,count={load.count}"]
     options += ["--tokenizer", f"kind=hf_auto,model={_tokenizer('guidellm', folder)}"]
     options += ["--data", f"kind=synthetic_text,prompt_tokens=10,output_tokens={load.events}"]
     options += ["--output", f"kind=json,path={file}", "--disable-console"]
@@ -98,10 +107,17 @@ def guidellm(folder: Path, server: KnownServer, load: Load) -> Tool:
 
 
 def genai_bench(folder: Path, server: KnownServer, load: Load) -> Tool:
-    """Return a run of genai-bench, which has no rate: as many streams at once as the load would hold open."""
+    """Return a run of genai-bench, which knows no rates."""
     options = ["--api-backend", "openai", "--api-base", server.url, "--api-key", "none", "--task", "text-to-text"]
     options += ["--api-model-name", "known", "--model-tokenizer", str(_tokenizer("genai-bench", folder))]
-    options += ["--num-concurrency", "150", "--traffic-scenario", f"D(10,{load.events})", "--max-time-per-run", "1"]
+    options += [
+        "--num-concurrency",
+        str(load.held),
+        "--traffic-scenario",
+        f"D(10,{load.events})",
+        "--max-time-per-run",
+        "1",
+    ]
     options += ["--max-requests-per-run", str(load.count), "--experiment-base-dir", str(folder)]
 
     def ttft(folder: Path) -> tuple[float, float]:

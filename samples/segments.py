@@ -60,14 +60,16 @@ def keep_arrow_small() -> None:
     """Keep Arrow small in this process, which writes segments and reads none.
 
     On its first array Arrow looks for pandas, once: 0.4 s in which a load generator sends nothing, and 50 MB.
-    Whoever imports pandas in the same process later still can. What Arrow loads on its first look into a column is
-    loaded here as well. A pool of memory of its own would take 6 MB more, and no second's samples are worth one.
+    Whoever imports pandas in the same process later still can. What Arrow loads on its first look into a column, and
+    when it first packs a batch, is loaded here as well. A pool of memory of its own would take 6 MB more, and no
+    second's samples are worth one.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     finder = _NoPandas()
     sys.meta_path.insert(0, finder)
     try:
         pa.array([""]).dictionary_encode()
+        pack(pa.RecordBatch.from_pydict({"": [""]}))
     finally:
         sys.meta_path.remove(finder)
 

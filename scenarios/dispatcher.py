@@ -8,6 +8,7 @@ holds a number of slots instead: each slot begins an iteration, and the user tha
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from random import Random
 
@@ -17,6 +18,7 @@ from gevent.hub import Waiter
 from plans.phases import Think
 from plans.schema import Pool
 from samples.sample import AT_MAXIMUM
+from scenarios.alarm import Alarm, LoopAlarm, new_alarm
 from scenarios.seat import Seat
 from shapes.arrivals import PhaseSpan, Schedule
 
@@ -24,8 +26,6 @@ STILL_GROWING = "pool still growing"
 OTHERS_IDLE = "the pool is at its maximum and most of it idle: raise pool.max_users for the smallest share"
 RUN_STOPPED = "run stopped before it was sent"
 
-_FINE_WAIT_S = 0.0015
-"""The event loop's timers are due within about a millisecond; the last stretch is waited for by turns of the loop."""
 _HOUSEKEEPING_S = 0.05
 _HEADROOM_S = 2.0
 """Free users that the pool keeps ready, in seconds of arrivals: Locust adds users once a second."""
@@ -156,7 +156,7 @@ class Dispatcher:
             elif self._loop.iteration == previous.turn:
                 gevent.sleep(0)  # a task that waits for nothing must not keep the others from their turn
             if ready >= last:
-                self._sleep_until(last)  # the loop's timer may be early
+                self._sleep_until(last, LoopAlarm())  # the loop's timer may be early
         except BaseException:
             mine.slots -= 1  # killed while thinking: another user may take the place
             raise
@@ -180,7 +180,7 @@ class Dispatcher:
         housekeeper = gevent.spawn(self._keep_house)
         try:
             self._make(self._schedule, self.lapses)
-            self._sleep_until(min(self._schedule.spans[-1].end, self._stop_at))
+            self._sleep_until(min(self._schedule.spans[-1].end, self._stop_at), LoopAlarm())
             gevent.joinall(self._parts)
         finally:
             housekeeper.kill()
@@ -195,13 +195,14 @@ class Dispatcher:
         rows: Iterable[tuple[float, int, int, int]] = zip(
             part.times, part.phases, part.scenarios, part.indices, strict=True
         )
-        for due, phase, scenario, index in rows:
-            self._next_due[id(part)] = due
-            self._sleep_until(due)
-            if due >= self._stop_at or self.lapsed() or self.lapses != lapses:
-                break
-            mine = self._classes[names[scenario]]
-            self._offer(mine, Arrival(float(due), names[scenario], spans[phase].name, int(index)))
+        with closing(new_alarm()) as alarm:
+            for due, phase, scenario, index in rows:
+                self._next_due[id(part)] = due
+                self._sleep_until(due, alarm)
+                if due >= self._stop_at or self.lapsed() or self.lapses != lapses:
+                    break
+                mine = self._classes[names[scenario]]
+                self._offer(mine, Arrival(float(due), names[scenario], spans[phase].name, int(index)))
         self._next_due.pop(id(part), None)
 
     def sit(self, seat: Seat) -> None:
@@ -322,14 +323,13 @@ class Dispatcher:
             arrival.waited = True
             mine.backlog.append(arrival)
 
-    def _sleep_until(self, due: float) -> None:
-        # Waits that are short from the beginning belong to a high rate, at which turning the loop takes a whole core.
-        turning = min(due, self._stop_at) - self._clock() > 2 * _FINE_WAIT_S
+    def _sleep_until(self, due: float, alarm: Alarm) -> None:
+        early = alarm.early_s(min(due, self._stop_at) - self._clock())
         while (remaining := min(due, self._stop_at) - self._clock()) > 0:
-            if remaining > _FINE_WAIT_S:
-                gevent.sleep(min(remaining - _FINE_WAIT_S, _HOUSEKEEPING_S))
+            if remaining > early:
+                alarm.sleep(min(remaining - early, _HOUSEKEEPING_S))
             else:
-                gevent.sleep(0 if turning else remaining)
+                gevent.sleep(0)
 
     def _keep_house(self) -> None:
         """Drop what has waited too long, and open the slots of closed phases."""

@@ -1,5 +1,6 @@
 """Do requests arrive when they should? Seen from the server, how far each is off an even grid."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from benchmarks import peer_tools
 from benchmarks.peer_tools import Load
 from benchmarks.runs import ENVIRONMENT
 from benchmarks.table import Table
-from calibration.process import Floats, KnownServer, known_server
+from calibration.process import Floats, KnownServer, known_server, pin
 from calibration.stamps import percentile
 
 _CASES = (Load(50, 60, 10), Load(200, 30, 10))
@@ -36,8 +37,7 @@ def measure(scratch: Path) -> Table:
         for name, run in (("Proofload", _ours), (_BARE, _bare), ("AIPerf", _aiperf)):
             folder = scratch / f"{name}-{load.rate}"
             folder.mkdir()
-            # Awake: what it takes to wake the server would be taken for the client's.
-            with known_server(core=1, awake=1, first_ms=20, gap_ms=9.7, events=load.events) as server:
+            with known_server(core=1, first_ms=20, gap_ms=9.7, events=load.events) as server:
                 if not run(folder, server, load):
                     table.add(f"{load.rate}/s: {name}", "not installed here: make peers")
                     continue
@@ -52,25 +52,24 @@ def measure(scratch: Path) -> Table:
 
 def _ours(folder: Path, server: KnownServer, load: Load) -> bool:
     tool = peer_tools.proofload(folder, server, load)
-    return _run(tool.command, folder, tool.environment)
+    return _run(tool.command, folder, tool.environment, cores=(0,))
 
 
 def _bare(folder: Path, server: KnownServer, load: Load) -> bool:
     python = peer_tools.FOLDER / "sdk" / "bin" / "python"
     program = Path(__file__).parent / "programs" / "paced_streams.py"
     command = [str(python), str(program), server.url, str(load.rate), str(load.seconds)]
-    return python.exists() and _run(command, folder, {})
+    return python.exists() and _run(command, folder, {}, cores=(0,))
 
 
 def _aiperf(folder: Path, server: KnownServer, load: Load) -> bool:
     if not peer_tools.is_installed("aiperf"):
         return False
     tool = peer_tools.aiperf(folder, server, load)
-    return _run(tool.command, folder, tool.environment)
+    return _run(tool.command, folder, tool.environment, cores=tuple(range(os.cpu_count() or 1)))
 
 
-def _run(command: list[str], folder: Path, environment: dict[str, str]) -> bool:
-    # On whichever cores it likes: AIPerf and Proofload are several processes, and none should pay for the others'.
+def _run(command: list[str], folder: Path, environment: dict[str, str], cores: tuple[int, ...]) -> bool:
     subprocess.run(
         command,
         cwd=folder,
@@ -79,5 +78,6 @@ def _run(command: list[str], folder: Path, environment: dict[str, str]) -> bool:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: pin(*cores),
     )
     return True

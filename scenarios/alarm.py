@@ -70,9 +70,10 @@ class KernelAlarm:
     def __init__(self) -> None:
         """Raise OSError where there are no such timers."""
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._file: int = self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        self._file: int = self._libc.timerfd_create(_CLOCK_MONOTONIC, 0)
         if self._file < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
+        os.set_inheritable(self._file, False)
         self._hub = gevent.get_hub()
         self._watcher = self._hub.loop.io(self._file, _READ)
         self._timer = _Timer()
@@ -86,10 +87,8 @@ class KernelAlarm:
         """Let others run for that long."""
         first = self._timer.first
         first.seconds, first.nanoseconds = divmod(max(int(seconds * 1e9), 1), 1_000_000_000)
-        self._libc.timerfd_settime(self._file, 0, self._set, None)
+        self._libc.timerfd_settime(self._file, 0, self._set, None)  # forgets that it has rung
         self._hub.wait(self._watcher)
-        with suppress(BlockingIOError):
-            os.read(self._file, 8)
 
     def close(self) -> None:
         """Give back what it holds."""
